@@ -47,8 +47,8 @@ LAYERS: dict[str, tuple[str, str]] = {
     ),
     "plotting": ("campaigns analysis experiment models stores spectra structures runtime", "ase matplotlib"),
     "api": (
-        "plotting campaigns analysis experiment calculations prediction training features importing generation models "
-        "config descriptors formats stores spectra structures runtime",
+        "plotting campaigns model_selection analysis experiment calculations prediction training features importing "
+        "generation models config descriptors formats stores spectra structures runtime",
         "ase matplotlib pandas",
     ),
     "pages": (

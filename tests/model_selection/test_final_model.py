@@ -12,12 +12,12 @@ from xanes_hpc.analysis.evaluate import evaluate
 from xanes_hpc.analysis.inspect import inform
 from xanes_hpc.cli import main
 from xanes_hpc.config.files import to_toml
-from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.errors import StoreError
 from xanes_hpc.importing import demo_data
 from xanes_hpc.importing.from_files import import_structures
 from xanes_hpc.importing.options import ImportOptions
 from xanes_hpc.model_selection import cross_validation
-from xanes_hpc.model_selection.cross_validation import cross_validate
+from xanes_hpc.model_selection.cross_validation import FINAL, cross_validate
 from xanes_hpc.models.calibration import calibrate
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.sigma_factors import Evidence
@@ -210,9 +210,13 @@ def test_a_single_fold_makes_no_final_model(small, tmp_path, monkeypatch):
     assert counts[0] < 2 * N_SITES / 3
 
 
-def test_the_front_door_asks_for_the_fold_also_of_a_file(small, tmp_path):
+def test_in_python_training_with_folds_returns_the_final_model(small, tmp_path):
     import xanes_hpc as xh
 
     (tmp_path / "folds.toml").write_text(f"{TINY}[split]\nfolds = 3\n")
-    with pytest.raises(ConfigError, match="expected `fold` as well"):
-        xh.train(small / FEATURES, config=tmp_path / "folds.toml")
+    kept = xh.train(small / FEATURES, config=tmp_path / "folds.toml", output=tmp_path / "kept")
+    assert kept.path == tmp_path / "kept" / FINAL
+    assert kept.model.training_sites.count("train") == N_SITES
+    passing = xh.train(small / FEATURES, config=tmp_path / "folds.toml")
+    assert [path.name for path in passing.path.parent.iterdir()] == [FINAL]
+    np.testing.assert_allclose(passing.predict(small / FEATURES).mean, kept.predict(small / FEATURES).mean, rtol=1e-5)

@@ -267,6 +267,9 @@ def train(
 ) -> Predictor:
     """Train a model on features and the spectra of their sites.
 
+    With ``folds=5``, say, a model is trained for each fold, and the returned one is fitted to all sites: its
+    uncertainty is calibrated on the sites held out from the folds, which suits small sets.
+
     Parameters
     ----------
     features
@@ -283,8 +286,9 @@ def train(
     resume
         Continue a run that was stopped before it finished ``output``.
     output
-        Model folder to write. Default: a temporary folder, deleted with the returned object. Training on a stored
-        feature store also keeps its targets beside it, for the next training.
+        Model folder to write; with folds, the folder with ``final.model`` and all else. Default: a temporary folder,
+        deleted with the returned object. Training on a stored feature store also keeps its targets beside it, for the
+        next training.
     overwrite
         Replace an existing output.
     **values
@@ -309,6 +313,7 @@ def train(
     (24, 201)
     """
     check_arguments(train, locals())
+    from xanes_hpc.model_selection.cross_validation import FINAL, cross_validate
     from xanes_hpc.training.inputs import open_spectra
     from xanes_hpc.training.stages import Observer
     from xanes_hpc.training.train import train as run_training
@@ -316,11 +321,7 @@ def train(
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
     given = settings(plain)
     run = load_run(None if config is None else Path(config), None, given, architecture_of)
-    if run.split.folds and run.split.fold is None:
-        raise ConfigError(
-            "`folds`: expected `fold` as well, the one to hold out (from 0): a call trains one model; "
-            "the command `train` trains one for each fold, and a final one on all sites"
-        )
+    folds = bool(run.split.folds) and run.split.fold is None
     with ExitStack() as stack:
         stores = _opened(FeatureStore, features, "features", stack)
         sources = _opened(StructureStore, spectra, "spectra", stack)
@@ -331,12 +332,20 @@ def train(
         observer = Observer() if progress is None else Observer(progress)
         target = Path(output) if output is not None else Path(tempfile.mkdtemp(prefix="xanes-hpc-")) / "trained.model"
         try:
-            run_training(run, pairs, target, overwrite, resume, augmented, observer)
+            if folds:
+                cross_validate(run, pairs, target, overwrite, resume, augmented, lambda fold: observer)
+                final = target / FINAL
+            else:
+                run_training(run, pairs, target, overwrite, resume, augmented, observer)
+                final = target
         except BaseException:
             if output is None:
                 shutil.rmtree(target.parent, ignore_errors=True)
             raise
-    return Predictor(Model.open(target), temporary=output is None)
+    if folds and output is None:
+        final = final.rename(target.with_name(FINAL))
+        shutil.rmtree(target)
+    return Predictor(Model.open(final), temporary=output is None)
 
 
 def _opened(kind: type[AnyStore], values: Any, name: str, stack: ExitStack) -> list[AnyStore]:
