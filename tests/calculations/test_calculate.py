@@ -18,7 +18,7 @@ from support.stored import structure, write_structures
 from xanes_hpc.calculations.calculate import Calculations, runs_folder
 from xanes_hpc.calculations.fdmnes.program import Fdmnes
 from xanes_hpc.calculations.feff.program import Feff
-from xanes_hpc.calculations.guarded import LOG, run_in
+from xanes_hpc.calculations.guarded import LOG, TRIM, run_in
 from xanes_hpc.formats import fdmnes_input, feff_input
 from xanes_hpc.stores.spectra import SpectrumTable, read_spectra
 from xanes_hpc.stores.structures import StructureStore
@@ -248,6 +248,12 @@ def test_a_full_disk_costs_only_the_site(store, program, monkeypatch):
     task = one_site.Task(store.with_name("site"), "a", structure("a", 3, 0), 0, "K")
     outcome = one_site.calculate_one(task, Fdmnes(SETTINGS, str(program)), None)
     assert (outcome.state, outcome.reason) == ("failed", "no space left on the disk")
+
+
+def test_a_program_does_not_return_memory_early_as_workers_of_dask_do(tmp_path, monkeypatch):
+    monkeypatch.setenv(TRIM, "65536")
+    assert run_in(tmp_path, [sys.executable, "-c", f"import os; print(os.environ.get({TRIM!r}))"]) == ""
+    assert (tmp_path / LOG).read_text() == "None\n"
 
 
 @pytest.mark.slow

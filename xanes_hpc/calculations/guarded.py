@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+TRIM = "MALLOC_TRIM_THRESHOLD_"
+"""Dask sets this variable for its workers, so that they return memory early; it makes FEFF a fifth slower."""
 LOG = "run.log"
 """File in the folder to which the program's output goes."""
 
@@ -28,8 +30,11 @@ def run_in(folder: Path, command: Sequence[str], limit: float | None = None) -> 
         Time limit, s.
     """
     guard = [sys.executable, "-m", "xanes_hpc.calculations.guarded", *command]
+    variables = {name: value for name, value in os.environ.items() if name != TRIM}
     with (folder / LOG).open("wb") as log:
-        process = subprocess.Popen(guard, cwd=folder, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            guard, cwd=folder, env=variables, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT
+        )
         try:
             process.wait(limit)
         except subprocess.TimeoutExpired:

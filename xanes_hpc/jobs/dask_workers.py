@@ -17,6 +17,8 @@ QUEUES = {"slurm": ("SLURMCluster", "sbatch"), "pbs": ("PBSCluster", "qsub")}
 """For each kind of queue, the class of dask-jobqueue and the program that submits jobs."""
 KINDS = ("local", *QUEUES)
 SECONDS_TO_CONNECT = 30.0
+WITHOUT_PROFILE = {"distributed.worker.profile.enabled": False}
+"""Workers on this machine do not sample their own stacks a hundred times a second, which takes time from the work."""
 FREE_PORT = ":0"
 """Address of a dashboard that lets the system choose a port."""
 
@@ -72,6 +74,7 @@ def connected(workers: Workers) -> "Iterator[Client]":
     """
     need("distributed", "dask", "a Dask cluster")
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ValueError as error:  # a file of the user's Dask configuration is broken
         raise ConfigError(f"a Dask cluster cannot be started: {first_line(error)}") from None
@@ -85,9 +88,10 @@ def connected(workers: Workers) -> "Iterator[Client]":
             yield client
         return
     if workers.kind == "local":
-        cluster = LocalCluster(
-            n_workers=workers.number, threads_per_worker=1, processes=True, dashboard_address=FREE_PORT
-        )
+        with dask.config.set(WITHOUT_PROFILE):
+            cluster = LocalCluster(
+                n_workers=workers.number, threads_per_worker=1, processes=True, dashboard_address=FREE_PORT
+            )
     else:
         cluster = queue_cluster(workers)
         cluster.scale(jobs=workers.number or 1)
