@@ -90,7 +90,7 @@ class Inputs:
         with StructureStore(self.structures) as source:
             names, own = source.sites.name, _bare_formulas(source)
             kept = [code(n) not in codes and f not in set(formulas) for n, f in zip(names, own, strict=True)]
-            return self.some(source, np.flatnonzero(kept), "without-twins")
+            return self.some(source, np.flatnonzero(kept), f"without-{others.stem}")
 
     @property
     def cobalt(self) -> Path:

@@ -1,0 +1,151 @@
+"""Start from calculated spectra, compared with training from scratch, for few measured ones, simulated and real."""
+
+import argparse
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tables import paragraph, table
+
+from studies.figures import counted, errors, mean_error, spread, with_spread
+from studies.fitted import Fit, errors_of_fit, fit_to
+from studies.inputs import Inputs, describe
+from studies.samples import SAMPLES, measured
+from studies.simulated import CORE_HOLE, INSTRUMENT, NOISE, OFFSET, simulated
+from studies.sitting import Outcome, Run, Sitting
+from xanes_hpc.analysis.baseline import compared, training_mean
+from xanes_hpc.formats import split_files
+from xanes_hpc.models.model import Model
+from xanes_hpc.prediction.predict import PredictOptions, predict
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.predictions import PredictionStore
+from xanes_hpc.stores.structures import StructureStore
+
+TITLE = "Transfer to measured spectra"
+SITES = 150
+"""Sites with simulated measurements, at most half of all."""
+SIZES = (10, 25, 50, 100)
+"""Numbers of training sites among them; the others are test sites, at least ``FEWEST``."""
+FEWEST = 10
+WINDOWS = {"Fe": (-15.0, 60.0), "Cu": (-10.0, 60.0)}
+"""Energies of the models, eV from the tabulated edge. FEFF's Cu spectra begin 4 to 7 eV above it; they are continued."""
+PRESETS = {"Fe": "default", "Cu": "crystal"}
+SCRATCH: dict[str, Any] = {"training.epochs": 400}
+FROM: dict[str, Any] = {"training.epochs": 200}
+MODELS = {
+    "mean": "mean of the training spectra",
+    "scratch": "from scratch",
+    "from": "from the calculated model",
+    "from with process": "the same, with a Gaussian process",
+    "calculated": "the calculated model itself",
+    "fitted": "the same, shifted and broadened",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A store of measured spectra, its model of calculated spectra, and that model's predictions for all its sites."""
+
+    features: Path
+    model: Path
+    predictions: Path
+    flags: Mapping[str, Any]
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="repeat with these seeds [0 1]")
+    parser.add_argument(
+        "--elements", nargs="*", choices=[*SAMPLES], default=[*SAMPLES], help="use measured spectra of these [Fe Cu]"
+    )
+
+
+def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    store = _simulated(inputs)
+    iron = inputs.features(inputs.without_twins(store))
+    complexes = _case(sitting, inputs, "Fe", iron, store, "Fe complexes")
+    with FeatureStore(complexes.features) as opened:
+        names = opened.sites.name
+    rows = []
+    for size in [size for size in SIZES if size <= len(names) - FEWEST]:
+        for seed in given.seeds:
+            drawn = [names[k] for k in np.random.default_rng(seed).permutation(len(names))]
+            figures = _figures(sitting, inputs, complexes, drawn[:size], drawn[size:], seed)
+            rows.append({"size": size, "seed": seed, **figures})
+    samples = []
+    for element in given.elements:
+        calculated = iron if element == "Fe" else inputs.features(inputs.copper, PRESETS[element])
+        case = _case(sitting, inputs, element, calculated, _samples(inputs, element), f"{element} crystals")
+        for name in SAMPLES[element]:
+            others = [other for other in SAMPLES[element] if other != name]
+            figures = _figures(sitting, inputs, case, others, [name], 0)
+            samples.append({"element": element, "sample": name, **figures})
+    return describe([iron, complexes.features]), {"sites": len(names), "simulated": rows, "samples": samples}
+
+
+def _simulated(inputs: Inputs) -> Path:
+    """Write a store of simulated measurements of sites drawn at random."""
+    with StructureStore(inputs.structures) as source:
+        n = min(SITES, source.n_sites // 2)
+        rows = np.sort(np.random.default_rng(0).permutation(source.n_sites)[:n])
+        return simulated(source, rows, inputs.folder / f"{source.path.stem}-simulated-{n}.h5")
+
+
+def _samples(inputs: Inputs, element: str) -> Path:
+    return measured(element, inputs.data, inputs.folder / f"{element}-measured.h5")
+
+
+def _case(sitting: Sitting, inputs: Inputs, element: str, calculated: Path, store: Path, note: str) -> Case:
+    start, stop = WINDOWS[element]
+    flags = {
+        "target.start": start,
+        "target.stop": stop,
+        "target.step": 1 / 3,
+        "target.below": "first value",
+        "normalisation.name": "area",
+        "normalisation.start": start,
+        "normalisation.stop": stop,
+    }
+    model = sitting.run(Run((calculated,), flags, keeps_model=True), f"{note}, calculated").model
+    features = inputs.features(store, PRESETS[element])
+    path = model.with_name(f"{model.stem}-{features.stem}.h5")
+    if not path.exists():
+        with FeatureStore(features) as opened:
+            predict(Model.open(model), opened, path, PredictOptions(force=True))
+    return Case(features, model, path, flags)
+
+
+def _figures(
+    sitting: Sitting, inputs: Inputs, case: Case, train: Sequence[str], test: Sequence[str], seed: int
+) -> dict[str, Any]:
+    """Return the error % of each model on the test sites, and the shift and width that were fitted."""
+    digest = hashlib.sha256(repr((train, test)).encode()).hexdigest()
+    split = inputs.folder / f"split-{digest[:16]}.csv"
+    split_files.write(split, [*train, *test], ["train"] * len(train) + ["test"] * len(test))
+    own = dict(case.flags) | {"split.file": str(split), "training.seed": seed}
+    start = {"transfer.model": str(case.model)}
+    note = f"{len(train)} measured sites, {test[0]} …, seed {seed}"
+
+    def run(flags: Mapping[str, Any], name: str) -> Outcome:
+        return sitting.run(Run((case.features,), own | dict(flags), keeps_model=True), f"{note}, {MODELS[name]}")
+
+    runs = {
+        "scratch": run(SCRATCH, "scratch"),
+        "from": run(FROM | start, "from"),
+        "from with process": run(FROM | start | {"training.gaussian_process": True}, "from with process"),
+    }
+    found = {name: mean_error(errors(outcome.predictions[0]), test) for name, outcome in runs.items()}
+    with PredictionStore(runs["scratch"].predictions[0]) as store:
+        mean = training_mean(Model.open(runs["scratch"].model), store)
+        found["mean"] = compared(store, mean)["error_percent_mean"]
+    found["calculated"] = mean_error(errors(case.predictions), test)
+    with PredictionStore(case.predictions) as store:
+        fit = fit_to(store, train)
+        found["fitted"] = mean_error(errors_of_fit(store, fit, test), test)
+    return found | {"shift": fit.shift, "width": fit.gaussian}
+
+
+def section(result: Mapping[str, Any]) -> list[str]:
+    return []
