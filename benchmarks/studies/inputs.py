@@ -1,5 +1,6 @@
 """Stores that studies train on, made once from a structure store and the published sets."""
 
+import hashlib
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from ase.data import chemical_symbols
 from xanes_hpc import descriptors
 from xanes_hpc.features.featurise import featurise
 from xanes_hpc.features.from_arrays import FeaturesOptions, import_features
+from xanes_hpc.formats import split_files
 from xanes_hpc.importing.from_files import import_structures
 from xanes_hpc.importing.options import ImportOptions
 from xanes_hpc.models.training_sites import code
@@ -81,6 +83,13 @@ class Inputs:
             path = self.folder / f"{_stem(source)}.{name}.features.h5"
             if not _is_of(path, source, descriptor.hash):
                 featurise(source, descriptor, path, overwrite=True, restart=True, rattling=rattling)
+        return path
+
+    def split(self, names: Sequence[str], parts: Sequence[str]) -> Path:
+        """Write the part of each site as a table, and return its path, which is named by its content."""
+        digest = hashlib.sha256(repr((list(names), list(parts))).encode()).hexdigest()
+        path = self.folder / f"split-{digest[:16]}.csv"
+        split_files.write(path, names, parts)
         return path
 
     def without_twins(self, others: Path) -> Path:

@@ -52,8 +52,9 @@ def scan(calculated: PlacedSpectrum, name: str, rng: np.random.Generator) -> Spe
     """
     energies, mu = calculated.relative, calculated.spectrum.intensities
     level = float(mu[energies > energies[-1] - LEVEL].mean())
-    beyond = level + (mu[-1] - level) * np.exp(-(FINE - energies[-1]) / DAMPED)
-    whole = np.where(FINE > energies[-1], beyond, np.interp(FINE, energies, mu)) / level
+    past = np.maximum(FINE - energies[-1], 0.0)
+    inside = np.interp(FINE, energies, mu)
+    whole = (level + (inside - level) * np.exp(-past / DAMPED)) / level
     profile = voigt_profile(FINE - FINE.mean(), INSTRUMENT / np.sqrt(8 * np.log(2)), CORE_HOLE / 2)
     broad = whole[0] + fftconvolve(whole - whole[0], profile / profile.sum(), mode="same")
     x = ENERGIES / 1000
