@@ -59,7 +59,7 @@ class Case:
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="repeat with these seeds [0 1]")
     parser.add_argument(
-        "--elements", nargs="+", choices=[*SAMPLES], default=[*SAMPLES], help="use measured spectra of these [Fe Cu]"
+        "--elements", nargs="*", choices=[*SAMPLES], default=[*SAMPLES], help="use measured spectra of these [Fe Cu]"
     )
 
 
@@ -147,48 +147,61 @@ def _figures(
 
 
 def section(result: Mapping[str, Any]) -> list[str]:
-    rows, samples = result["simulated"], result["samples"]
-    seeds = len({row["seed"] for row in rows})
-    lines = []
-    for size in dict.fromkeys(row["size"] for row in rows):
-        own = [row for row in rows if row["size"] == size]
-        lines.append([f"{size}", *(with_spread([row[name] for row in own]) for name in COLUMNS)])
-    of_samples = [[f"{row['sample']} ({row['element']})", *(f"{row[name]:.2f}" for name in COLUMNS)] for row in samples]
-    counts = " and ".join(f"{n} of {element}" for element, n in Counter(row["element"] for row in samples).items())
-    sources = "; ".join(f"{row['sample']}: {SAMPLES[row['element']][row['sample']].source}" for row in samples)
+    samples = result["samples"]
     return [
         paragraph(
             f"""Models for measured spectra, of which there are few, that start from a model of calculated ones
             (`--init-from`), compared with training from scratch and with the calculated model as it is. All spectra are
-            normalised by `xanes-hpc`, divided by their means, and compared from {_window("Fe")} from the
-            tabulated edge (Cu: {_window("Cu")}). No sites are set aside for validation or calibration.
-            Training from scratch takes {SCRATCH["training.epochs"]} epochs, starting from a model
-            {FROM["training.epochs"]}; all else is the default, so that only the models from scratch have a Gaussian
-            process, unless it is said. "Shifted and broadened": the calculated model's predictions, moved, broadened by
-            a Gaussian and scaled by the medians of what `fit-broadening` finds for the training sites. Errors in %."""
+            normalised by `xanes-hpc`, divided by their means, and compared from {_window("Fe")} from the tabulated edge
+            (Cu: {_window("Cu")}). No sites are set aside for validation or calibration. Training from scratch takes
+            {SCRATCH["training.epochs"]} epochs, starting from a model {FROM["training.epochs"]}; all else is the
+            default, so that only the models from scratch have a Gaussian process, unless it is said. "Shifted and
+            broadened": the calculated model's predictions, moved, broadened by a Gaussian and scaled by the medians of
+            what `fit-broadening` finds for the training sites. Errors in %."""
         ),
+        *_of_sites(result["simulated"], result["sites"]),
+        *(_of_samples(samples) if samples else []),
+    ]
+
+
+def _of_sites(rows: Sequence[Mapping[str, Any]], n_sites: int) -> list[str]:
+    lines = []
+    for size in dict.fromkeys(row["size"] for row in rows):
+        own = [row for row in rows if row["size"] == size]
+        lines.append([f"{size}", *(with_spread([row[name] for row in own]) for name in COLUMNS)])
+    n_seeds = len({row["seed"] for row in rows})
+    return [
         "",
         paragraph(
-            f"""**Simulated measurements** of {result["sites"]} Fe complexes that the calculated model has not seen, nor
-            others with their formulas. Their calculated spectra are shifted by {OFFSET:g} eV, broadened by a Lorentzian
-            of {CORE_HOLE:g} eV and a Gaussian of {INSTRUMENT:g} eV (full widths), and put on a pre-edge line and a
+            f"""**Simulated measurements** of {n_sites} Fe complexes that the calculated model has not seen, nor others
+            with their formulas. Their calculated spectra are shifted by {OFFSET:g} eV, broadened by a Lorentzian of
+            {CORE_HOLE:g} eV and a Gaussian of {INSTRUMENT:g} eV (full widths), and put on a pre-edge line and a
             post-edge curve with an edge step, all at random, with noise of {100 * NOISE:g} % of the step. All other
-            sites are test sites. Means ± standard deviations over {counted(seeds, "seed")}."""
+            sites are test sites. Means ± standard deviations over {counted(n_seeds, "seed")}."""
         ),
         "",
         *table(["training sites", *COLUMNS.values()], lines),
         "",
-        *_told(rows),
+        _told(rows),
+    ]
+
+
+def _of_samples(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [[f"{row['sample']} ({row['element']})", *(f"{row[name]:.2f}" for name in COLUMNS)] for row in rows]
+    counts = " and ".join(f"{n} of {element}" for element, n in Counter(row["element"] for row in rows).items())
+    sources = "; ".join(f"{row['sample']}: {SAMPLES[row['element']][row['sample']].source}" for row in rows)
+    return [
+        "",
         paragraph(
             f"""**Measured spectra** of crystals whose absorber has one crystallographic site. Each is predicted by
-            models trained on the others of its element: {counts}. So few spectra show no more than what to
-            expect at worst. The calculated model of Fe knows molecular complexes only, that of Cu oxides (FEFF, preset
-            `crystal`). Structures: {sources}."""
+            models trained on the others of its element. These are {counts}, too few for more than an impression. The
+            calculated model of Fe knows molecular complexes only; that of Cu knows oxides (FEFF, preset `crystal`).
+            Structures: {sources}."""
         ),
         "",
-        *table(["", *COLUMNS.values()], of_samples),
+        *table(["", *COLUMNS.values()], lines),
         "",
-        *_told(samples),
+        _told(rows),
     ]
 
 
@@ -196,7 +209,7 @@ def _window(element: str) -> str:
     return " to ".join(f"{energy:g}" for energy in WINDOWS[element]) + " eV"
 
 
-def _told(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _told(rows: Sequence[Mapping[str, Any]]) -> str:
     """Compare the models, row by row."""
     said = []
     for name, other in COMPARED:
@@ -205,4 +218,4 @@ def _told(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         said.append(
             f"{MODELS[name]} against {MODELS[other]} {spread(changes)[0]:+.2f}, better in {better} of {len(changes)}"
         )
-    return [paragraph(f"Mean differences in percentage points: {'; '.join(said)}."), ""] if rows else []
+    return paragraph(f"Mean differences in percentage points: {'; '.join(said)}.")

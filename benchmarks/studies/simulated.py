@@ -23,8 +23,8 @@ NOISE = 0.003
 """Standard deviation of each point, as a fraction of the edge step."""
 ENERGIES = np.concatenate([np.arange(-150, -30, 5.0), np.arange(-30, 80, 0.5), np.arange(80, 500, 4.0)])
 """Energies of a scan, eV from the calculation's e0."""
-FINE = np.arange(-400.0, 800.0, 0.1)
-"""Energies at which spectra are broadened, eV."""
+FINE = np.linspace(-400.0, 800.0, 12_001)
+"""Energies at which spectra are broadened, eV; an odd number, so that a profile has its centre at one."""
 LEVEL, DAMPED = 25.0, 20.0
 """Beyond its end, a calculated spectrum goes on to its mean over its last ``LEVEL`` eV, within some ``DAMPED`` eV."""
 
