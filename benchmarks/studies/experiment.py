@@ -11,7 +11,7 @@ import numpy as np
 from tables import paragraph, table
 
 from studies.figures import counted, errors, mean_error, spread, with_spread
-from studies.fitted import errors_of_fit, fit_to
+from studies.fitted import Pair, fit_to, pairs
 from studies.inputs import Inputs, describe
 from studies.samples import SAMPLES, measured
 from studies.simulated import CORE_HOLE, INSTRUMENT, NOISE, OFFSET, simulated
@@ -51,11 +51,11 @@ COMPARED = (("from", "scratch"), ("from with process", "from"), ("from", "fitted
 
 @dataclass(frozen=True)
 class Case:
-    """A store of measured spectra, its model of calculated spectra, and that model's predictions for all its sites."""
+    """Features of measured sites, a model of calculated spectra, and its predictions beside the measured spectra."""
 
     features: Path
     model: Path
-    predictions: Path
+    calculated: Mapping[str, Pair]
     flags: Mapping[str, Any]
 
 
@@ -118,18 +118,21 @@ def _case(sitting: Sitting, inputs: Inputs, element: str, calculated: Path, stor
     if not path.exists():
         with FeatureStore(features) as opened:
             predict(Model.open(model), opened, path, PredictOptions(force=True))
-    return Case(features, model, path, flags)
+    return Case(features, model, pairs(Model.open(model), path, store), flags)
 
 
 def _figures(
     sitting: Sitting, inputs: Inputs, case: Case, train: Sequence[str], test: Sequence[str], seed: int
 ) -> dict[str, float]:
     """Return the error % of each model on the test sites, and the shift and width that were fitted."""
-    found = {"calculated": mean_error(errors(case.predictions), test)}
-    with PredictionStore(case.predictions) as store:
-        fit = fit_to(store, train)
-        found["fitted"] = mean_error(errors_of_fit(store, fit, test), test)
-    found |= {"shift": fit.shift, "width": fit.gaussian}
+    fit = fit_to([case.calculated[name] for name in train])
+    tested = [case.calculated[name] for name in test]
+    found = {
+        "calculated": float(np.mean([pair.error() for pair in tested])),
+        "fitted": float(np.mean([pair.error(fit) for pair in tested])),
+        "shift": fit.shift,
+        "width": fit.gaussian,
+    }
     if len(train) < FEWEST_TRAINED:
         return found
     split = inputs.split([*train, *test], ["train"] * len(train) + ["test"] * len(test))
