@@ -193,6 +193,7 @@ def _of_samples(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [
         [f"{row['sample']} ({row['element']})", *(with_spread([row.get(name)]) for name in COLUMNS)] for row in rows
     ]
+    trained = [row for row in rows if "scratch" in row]
     counts = " and ".join(f"{n} of {element}" for element, n in Counter(row["element"] for row in rows).items())
     sources = "; ".join(f"{row['sample']}: {SAMPLES[row['element']][row['sample']].source}" for row in rows)
     return [
@@ -206,8 +207,7 @@ def _of_samples(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         ),
         "",
         *table(["", *COLUMNS.values()], lines),
-        "",
-        _told(rows),
+        *(["", _told(trained)] if trained else []),
     ]
 
 
@@ -219,7 +219,7 @@ def _told(rows: Sequence[Mapping[str, Any]]) -> str:
     """Compare the models, row by row."""
     said = []
     for name, other in COMPARED:
-        changes = [row[name] - row[other] for row in rows if name in row]
+        changes = [row[name] - row[other] for row in rows]
         better = sum(change < 0 for change in changes)
         said.append(
             f"{MODELS[name]} against {MODELS[other]} {spread(changes)[0]:+.2f}, better in {better} of {len(changes)}"
