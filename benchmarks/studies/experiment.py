@@ -31,6 +31,8 @@ SIZES = (10, 25, 50, 100)
 FEWEST = 10
 WINDOWS = {"Fe": (-15.0, 60.0), "Cu": (-10.0, 60.0)}
 """Energies of the models, eV from the tabulated edge. FEFF's Cu spectra begin above it; they are continued."""
+AREAS = {"Fe": (-15.0, 60.0), "Cu": (10.0, 60.0)}
+"""Energies over whose mean spectra are divided, which all calculated spectra cover."""
 PRESETS = {"Fe": "default", "Cu": "crystal"}
 SCRATCH: dict[str, Any] = {"training.epochs": 200}
 FROM: dict[str, Any] = {"training.epochs": 100}
@@ -102,15 +104,15 @@ def _samples(inputs: Inputs, element: str) -> Path:
 
 
 def _case(sitting: Sitting, inputs: Inputs, element: str, calculated: Path, store: Path, note: str) -> Case:
-    start, stop = WINDOWS[element]
+    (start, stop), area = WINDOWS[element], AREAS[element]
     flags = {
         "target.start": start,
         "target.stop": stop,
         "target.step": 1 / 3,
         "target.below": "first value",
         "normalisation.name": "area",
-        "normalisation.start": start,
-        "normalisation.stop": stop,
+        "normalisation.start": area[0],
+        "normalisation.stop": area[1],
     }
     model = sitting.run(Run((calculated,), flags, keeps_model=True), f"{note}, calculated").model
     features = inputs.features(store, PRESETS[element])
@@ -155,12 +157,13 @@ def section(result: Mapping[str, Any]) -> list[str]:
         paragraph(
             f"""Models for measured spectra, of which there are few, that start from a model of calculated ones
             (`--init-from`), compared with training from scratch and with the calculated model as it is. All spectra are
-            normalised by `xanes-hpc`, divided by their means, and compared from {_window("Fe")} from the tabulated edge
-            (Cu: {_window("Cu")}). No sites are set aside for validation or calibration. Training from scratch takes
-            {SCRATCH["training.epochs"]} epochs, starting from a model {FROM["training.epochs"]}; all else is the
-            default, so that only the models from scratch have a Gaussian process, unless it is said. "Shifted and
-            broadened": the calculated model's predictions, moved, broadened by a Gaussian and scaled by the medians of
-            what `fit-broadening` finds for the training sites. Errors in %."""
+            normalised by `xanes-hpc`, divided by their means (Cu: {_words(AREAS["Cu"])}), and compared from
+            {_words(WINDOWS["Fe"])} (Cu: {_words(WINDOWS["Cu"])}) from the tabulated edge. No sites are set aside for
+            validation or calibration. Training from scratch takes {SCRATCH["training.epochs"]} epochs, starting from a
+            model {FROM["training.epochs"]}; all else is the default, so that only the models from scratch have a
+            Gaussian process, unless it is said. "Shifted and broadened": the calculated model's predictions, moved,
+            broadened by a Gaussian and scaled by the medians of what `fit-broadening` finds for the training sites.
+            Errors in %."""
         ),
         *_of_sites(result["simulated"], result["sites"]),
         *(_of_samples(samples) if samples else []),
@@ -211,8 +214,8 @@ def _of_samples(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _window(element: str) -> str:
-    return " to ".join(f"{energy:g}" for energy in WINDOWS[element]) + " eV"
+def _words(window: tuple[float, float]) -> str:
+    return f"{window[0]:g} to {window[1]:g} eV"
 
 
 def _told(rows: Sequence[Mapping[str, Any]]) -> str:
