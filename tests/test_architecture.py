@@ -28,7 +28,7 @@ LAYERS: dict[str, tuple[str, str]] = {
     "stores": ("structures spectra runtime schema", "ase h5py"),
     "descriptors": ("structures runtime kernels", "ase sklearn"),
     "config": ("spectra runtime", ""),
-    "jobs": ("stores runtime", "dask_jobqueue distributed"),
+    "jobs": ("stores runtime", "dask_jobqueue dask distributed"),
     "generation": ("stores spectra structures runtime", "ase scipy"),
     "importing": ("generation formats stores spectra structures", "ase"),
     "models": ("stores spectra structures runtime kernels", "ase keras scipy tensorflow"),

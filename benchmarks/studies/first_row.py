@@ -1,7 +1,6 @@
 """One model for Ti to Zn, compared with a model for each metal; start from another code's spectra; a metal left out."""
 
 import argparse
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from studies.figures import errors as errors_by_site
 from studies.inputs import Inputs, describe
 from studies.sitting import Outcome, Run, Sitting
 from xanes_hpc.analysis.baseline import compared, training_mean
-from xanes_hpc.formats import split_files
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.stores.features import FeatureStore
@@ -139,13 +137,10 @@ def divided(inputs: Inputs, folder: Path, seed: int) -> dict[str, Metal]:
 
 
 def _split_file(inputs: Inputs, metals: Sequence[Metal]) -> Path:
-    """Write the split of some metals' sites, named by its content."""
+    """Write the split of some metals' sites."""
     names = [name for own in metals for name in (*own.train, *own.test)]
     parts = [part for own in metals for part in ("train",) * len(own.train) + ("test",) * len(own.test)]
-    digest = hashlib.sha256(repr((names, parts)).encode()).hexdigest()
-    path = inputs.folder / f"split-{digest[:16]}.csv"
-    split_files.write(path, names, parts)
-    return path
+    return inputs.split(names, parts)
 
 
 def _iron(sitting: Sitting, inputs: Inputs, architecture: str) -> Outcome:

@@ -1,5 +1,6 @@
 """Stores that studies train on, made once from a structure store and the published sets."""
 
+import hashlib
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from ase.data import chemical_symbols
 from xanes_hpc import descriptors
 from xanes_hpc.features.featurise import featurise
 from xanes_hpc.features.from_arrays import FeaturesOptions, import_features
+from xanes_hpc.formats import split_files
 from xanes_hpc.generation.complexes import ComplexOptions, complexes
 from xanes_hpc.importing import demo_data
 from xanes_hpc.importing.from_files import import_structures
@@ -92,6 +94,13 @@ class Inputs:
                 featurise(source, descriptor, path, overwrite=True, restart=True, rattling=rattling, graph=settings)
         return path
 
+    def split(self, names: Sequence[str], parts: Sequence[str]) -> Path:
+        """Write the part of each site as a table, and return its path, which is named by its content."""
+        digest = hashlib.sha256(repr((list(names), list(parts))).encode()).hexdigest()
+        path = self.folder / f"split-{digest[:16]}.csv"
+        split_files.write(path, names, parts)
+        return path
+
     def without_twins(self, others: Path) -> Path:
         """Return a store without sites that share a CSD code, or a formula except for the absorber, with ``others``."""
         with StructureStore(others) as twins:
@@ -99,7 +108,7 @@ class Inputs:
         with StructureStore(self.structures) as source:
             names, own = source.sites.name, _bare_formulas(source)
             kept = [code(n) not in codes and f not in set(formulas) for n, f in zip(names, own, strict=True)]
-            return self.some(source, np.flatnonzero(kept), "without-twins")
+            return self.some(source, np.flatnonzero(kept), f"without-{others.stem}")
 
     @property
     def cobalt(self) -> Path:

@@ -17,7 +17,6 @@ from xanes_hpc.analysis.evaluate import error_percent
 from xanes_hpc.config.files import load_run
 from xanes_hpc.data.datasets import SiteSet, iterate, statistics
 from xanes_hpc.data.gather import gather
-from xanes_hpc.formats import split_files
 from xanes_hpc.models.aligned import Aligned
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.training.gaussian_process_fit import SHARE, fit, learn_kernel
@@ -43,7 +42,7 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
     features = inputs.features(store)
     rows = []
     for n in sizes:
-        split = divided(features, n)
+        split = divided(inputs, features, n)
         most = min([m for m in LANDMARKS if m >= n] or [LANDMARKS[-1]])  # all sites are landmarks, at least once
         for landmarks in [m for m in LANDMARKS if m <= most]:
             process = partial(_process, features, split, landmarks)
@@ -58,7 +57,7 @@ def _graphs(sitting: Sitting, inputs: Inputs, sizes: list[int]) -> list[dict[str
     rows = []
     for n in sizes:
         flags = {
-            "split.file": str(divided(features, n)), "model.name": "graph", "training.epochs": ON_GRAPHS[n],
+            "split.file": str(divided(inputs, features, n)), "model.name": "graph", "training.epochs": ON_GRAPHS[n],
             "training.refit": False, "uncertainty.members": 1,
         }  # fmt: skip
         run = sitting.run(Run((features,), flags), f"{n:,} sites, graph network")
@@ -70,16 +69,14 @@ def _graphs(sitting: Sitting, inputs: Inputs, sizes: list[int]) -> list[dict[str
     return rows
 
 
-def divided(features: Path, n: int) -> Path:
-    """Write a split file: the first sites are tested, the next validated, and ``n`` of the others trained on."""
+def divided(inputs: Inputs, features: Path, n: int) -> Path:
+    """Write a split table: the first sites are tested, the next validated, and ``n`` of the others trained on."""
     with FeatureStore(features) as store:
         names = store.sites.name
-    path = features.with_name(f"{features.stem}-{n}.csv")
     ends = np.cumsum([N_TESTED, N_VALIDATED, n])
-    parts = ["test", "validation", "train"]
     which = np.searchsorted(ends, np.arange(len(names)), side="right")
-    split_files.write(path, names, [[*parts, "none"][part] for part in which])
-    return path
+    parts = ("test", "validation", "train", "none")
+    return inputs.split(names, [parts[part] for part in which])
 
 
 def _process(features: Path, split: Path, n_landmarks: int) -> dict[str, Any]:
