@@ -20,6 +20,7 @@ from xanes_hpc.calculations.fdmnes.program import Fdmnes
 from xanes_hpc.calculations.feff.program import Feff
 from xanes_hpc.calculations.guarded import LOG, TRIM, run_in
 from xanes_hpc.formats import fdmnes_input, feff_input
+from xanes_hpc.runtime.outputs import locked_output
 from xanes_hpc.stores.spectra import SpectrumTable, read_spectra
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.structure import Structure
@@ -115,6 +116,17 @@ def test_a_site_that_fails_costs_only_itself(tmp_path, store, program, capsys, m
     assert set(stored(store)) == set(NAMES)
     assert len(runs_of(program)) == 9
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["calculating", "partition-1"])
+def test_calculations_are_not_discarded_while_a_run_is_at_work(tmp_path, store, program, capsys, name):
+    folder = tmp_path / "s.fdmnes"
+    with StructureStore(store) as opened:
+        Calculations.new(opened, Fdmnes(SETTINGS, str(program)))
+    with locked_output(folder / name):
+        assert "another run is making this output" in refused(capsys, tmp_path, *words(store, program, "--restart"))
+        assert (folder / "plan.json").exists()
+    assert run(*words(store, program, "--restart")) == 0
 
 
 @pytest.mark.slow
@@ -215,6 +227,7 @@ def test_listed_sites_only(tmp_path, store, program):
         (("--program", "nosuchprogram"), "--program 'nosuchprogram': no such program"),
         (("--plan", "7"), "expected at most 6, the number of sites"),
         (("--plan", "2", "--partition", "1"), "expected one of --plan, --partition and --finalise"),
+        (("--plan", "2", "--partition", "0"), "expected one of --plan, --partition and --finalise"),
         (("--sbatch", "--time=1"), "--sbatch: expected only with --plan"),
         (("--range", "1 2"), "expected energies with a step between each two"),
     ],

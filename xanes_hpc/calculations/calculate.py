@@ -12,6 +12,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 PLAN, SCRIPT = "plan.json", "partitions.slurm"
 PARTITIONS = "partitions"
+WHOLE, PARTITION = "calculating", "partition-"
+"""Names of the locks in the folder, of a run of all sites and of a partition, which its number follows."""
 """Entry of a plan for the number of partitions, on which the results do not depend."""
 
 
@@ -113,7 +116,7 @@ class Calculations:
         folder = runs_folder(store.path, program.name)
         with locked_output(folder):
             if restart and folder.exists():
-                shutil.rmtree(folder)
+                _discard(folder)
             if n_partitions == 1 and (folder / PLAN).exists():
                 rows = np.union1d(rows, _planned_rows(store, folder, program))
             new = cls(store, program, rows, n_partitions)
@@ -193,7 +196,7 @@ class Calculations:
         chosen = range(len(self.rows))[partition or 0 :: 1 if partition is None else self.n_partitions]
         found = Calculated()
         one = partial(calculate_one, program=self.program, limit=limit)
-        lock = self.folder / ("calculating" if partition is None else f"partition-{partition}")
+        lock = self.folder / (WHOLE if partition is None else f"{PARTITION}{partition}")
         with locked_output(lock):
             done = {k: outcome for k in chosen if (outcome := self._outcome(k, retry)) is not None}
             found.taken_up = len(done)
@@ -259,6 +262,21 @@ def write_script(calculations: Calculations, command: Sequence[str], directives:
     path.write_text(text, encoding="utf-8")
     path.chmod(0o755)
     return path
+
+
+def _discard(folder: Path) -> None:
+    """Delete the calculations of stopped runs.
+
+    Raises
+    ------
+    StoreError
+        If a run is at work in the folder.
+    """
+    locks = [path.name[1:].removesuffix(".lock") for path in folder.glob(f".{PARTITION}*.lock")]
+    with ExitStack() as held:
+        for name in (WHOLE, *locks):
+            held.enter_context(locked_output(folder / name))
+        shutil.rmtree(folder)
 
 
 def _planned_rows(store: StructureStore, folder: Path, program: Program) -> npt.NDArray[np.int64]:

@@ -178,8 +178,8 @@ done
 """
 
 
-def parse_numbers(name: str, text: str) -> tuple[float, ...]:
-    """Return the numbers in the text of a setting.
+def parse_numbers(name: str, text: str, example: str) -> tuple[float, ...]:
+    """Return the numbers in the text of a setting, for which an error gives an example.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def parse_numbers(name: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(word) for word in text.replace(",", " ").split())
     except ValueError:
-        raise FormatError(f"`{name}` {text!r}: expected numbers, such as -15 0.2 60") from None
+        raise FormatError(f"`{name}` {text!r}: expected numbers, such as {example}") from None
 
 
 def unmade(store: StructureStore, program: Program, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int64]:

@@ -19,7 +19,7 @@ def _fdmnes(range_: str, keywords: tuple[str, ...], program: str, **others: Any)
     from xanes_hpc.formats.fdmnes_input import Settings
 
     settings = Settings(
-        energies=parse_numbers("range_", range_), keywords=tuple(map(parse_keyword, keywords)), **others
+        energies=parse_numbers("range_", range_, "-15 0.2 60"), keywords=tuple(map(parse_keyword, keywords)), **others
     )
     return Fdmnes(settings, program)
 
@@ -81,7 +81,8 @@ def _feff(energies: str, debye_waller: str, cards: tuple[str, ...], **others: An
     from xanes_hpc.calculations.write import parse_numbers
     from xanes_hpc.formats.feff_input import Settings
 
-    grid, damping = parse_numbers("energies", energies), parse_numbers("debye_waller", debye_waller)
+    grid = parse_numbers("energies", energies, "-15 0.2 60")
+    damping = parse_numbers("debye_waller", debye_waller, "0.005, or 300 400")
     return Feff(Settings(energies=grid, debye_waller=damping, cards=cards, **others))
 
 

@@ -55,7 +55,8 @@ class How:
 def _how(
     scheduler: str | None, cluster: str | None, job_options: tuple[str, ...], workers: int | None, **others: Any
 ) -> How:
-    steps = [name for name in ("n_partitions", "partition", "finalise") if others[name] not in (None, False)]
+    steps = [name for name in ("n_partitions", "partition") if others[name] is not None]
+    steps += ["finalise"] if others["finalise"] else []
     context = click.get_current_context()
     if len(steps) > 1:
         raise click.UsageError("expected one of --plan, --partition and --finalise, received several", context)
@@ -130,6 +131,7 @@ def command(
     import numpy as np
 
     from xanes_hpc.calculations.calculate import Calculations, write_script
+    from xanes_hpc.calculations.program import State
     from xanes_hpc.calculations.write import unmade
     from xanes_hpc.stores.structures import StructureStore
 
@@ -179,7 +181,9 @@ def command(
         console.table(str(store), rows_)
     console.reasons(added.not_good, len(added.not_good))
     if calculations.folder.exists():
-        console.err.print(f"{calculations.folder}: inputs, spectra and logs; --retry calculates the failed sites again")
+        left = added.runs[State.NOT_STARTED] + added.runs[State.UNFINISHED]
+        again = f"{left:,} sites are not calculated yet" if left else "--retry calculates the failed sites again"
+        console.err.print(f"{calculations.folder}: inputs, spectra and logs; {again}")
     values = {"store": str(store), "already_there": already, **({} if done is None else done.as_dict())}
     console.write_json(json_target, values | {"added": added.as_dict()})
     console.next_step(f"xanes-hpc featurise {shlex.quote(str(store))}")
@@ -190,7 +194,11 @@ def _run(calculations: "Calculations", how: How) -> "Calculated":
         workers = how.processes if how.workers is None else opened.enter_context(connected_to(how.workers))
         label = "calculating" if how.partition is None else f"partition {how.partition}"
         progress = opened.enter_context(console.progress(label, "sites"))
-        return calculations.run(how.partition, how.limit, workers, how.retry, progress)
+        try:
+            return calculations.run(how.partition, how.limit, workers, how.retry, progress)
+        except KeyboardInterrupt:
+            console.err.print("Note: finished sites are kept; repeat the command to continue")
+            raise
 
 
 def _rows(done: "Calculated") -> dict[str, str]:
