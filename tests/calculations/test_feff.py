@@ -97,6 +97,9 @@ def test_a_far_element_is_within_the_potential_and_the_screening():
     hydrogen = replace(far, numbers=np.array([26, 8, 1], np.uint8))  # FEFF moves it outwards
     assert float(cards(hydrogen, replace(FAST, scf_radius=4.0))[0]["SCF"][0]) > 5.3
     assert len(cards(far, replace(FAST, fms_radius=4.0))[1]) == 2  # chlorine has no part in the scattering
+    both = cards(far, replace(FAST, scf_radius=5.5, fms_radius=4.0))
+    assert [words[1] for words in both[1]] == ["26", "8", "17"]
+    assert float(both[0]["FMS"][0]) > 5.0
 
 
 @pytest.mark.parametrize(

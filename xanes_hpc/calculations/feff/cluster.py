@@ -39,7 +39,7 @@ def calculation_of(structure: Structure, atom: int, edge: str, title: str, setti
         nearest = f"the nearest is {distances[1]:.2f} Å away" if distances.size > 1 else "there is none nearby"
         expected = f"expected another atom within {settings.fms_radius:g} Å of the absorber"
         raise FormatError(f"{structure.name}: {expected}; {nearest}")
-    fms = whole_shells(distances, settings.fms_radius)
+    fms = whole_shells(distances, max(settings.fms_radius, _first_of_each(whole, asked)))
     cluster = _with_representatives(whole, whole_shells(distances, asked + BEYOND), fms)
     if (heaviest := int(cluster.numbers.max())) > HEAVIEST:
         limit, received = (chemical_symbols[z] for z in (HEAVIEST, heaviest))
@@ -59,6 +59,13 @@ def calculation_of(structure: Structure, atom: int, edge: str, title: str, setti
     return Input(
         cluster, potentials, edge, scf, fms, max(SCREENING, least), not structure.pbc.any(), title, settings.kind
     )
+
+
+def _first_of_each(cluster: Cluster, radius: float) -> float:
+    """Return the radius, Å, that holds an atom of each element that has one within a radius."""
+    near = cluster.numbers[1:][cluster.distances[1:] <= radius]
+    first = np.unique(near, return_index=True)[1]
+    return float(cluster.distances[1:][first].max())
 
 
 def _with_representatives(cluster: Cluster, radius: float, fms: float) -> Cluster:
