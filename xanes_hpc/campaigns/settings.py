@@ -1,6 +1,7 @@
 """The settings of a campaign, as TOML."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,7 +11,8 @@ from xanes_hpc.calculations.program import Program
 from xanes_hpc.calculations.programs import PROGRAMS
 from xanes_hpc.config.files import build, load_run, settings
 from xanes_hpc.config.sections import RunConfig
-from xanes_hpc.errors import ConfigError
+from xanes_hpc.descriptors import choose
+from xanes_hpc.errors import ConfigError, DescriptorError
 from xanes_hpc.jobs.dask_workers import KINDS, Workers
 from xanes_hpc.prediction.select import STRATEGIES
 from xanes_hpc.runtime.nearest import did_you_mean
@@ -146,10 +148,11 @@ def load_campaign(path: Path) -> Campaign:
     plan = build(Plan, values["campaign"], f"{path}, [campaign]")
     budget = build(Budget, values.get("budget", {}), f"{path}, [budget]")
     stop = build(Stop, values.get("stop", {}), f"{path}, [stop]")
-    found = Campaign(
-        path, plan, budget, stop, _calculation(path, values.get("calculate", {})),
-        load_run(None, None, {"split.test": 0.0} | settings(values.get("train", {}))),
-    )  # fmt: skip
+    try:
+        trained = load_run(None, None, {"split.test": 0.0} | settings(values.get("train", {})))
+    except ConfigError as error:
+        raise ConfigError(f"{path}, [train]: {error}") from None
+    found = Campaign(path, plan, budget, stop, _calculation(path, values.get("calculate", {})), trained)
     _check(found)
     return found
 
@@ -163,6 +166,15 @@ def _check(campaign: Campaign) -> None:
         raise ConfigError(f"{where}: folds: expected 2 or more, or 0 for none, received {plan.folds}")
     if plan.strategy not in STRATEGIES:
         raise ConfigError(f"{where}: strategy: expected one of {', '.join(STRATEGIES)}, received {plan.strategy!r}")
+    try:
+        choose(plan.preset, None)
+    except DescriptorError as error:
+        raise ConfigError(f"{where}: preset: {error}") from None
+    for name, most in (("error", math.inf), ("flagged", 100.0)):
+        goal = getattr(campaign.stop, name)
+        if goal is not None and not 0 <= goal <= most:
+            expected = "0 or more" if most == math.inf else f"0 to {most:g}"
+            raise ConfigError(f"{campaign.path}, [stop]: {name}: expected {expected}, in %, received {goal:g}")
     least = plan.start + plan.held_out
     if campaign.budget.sites < least:
         raise ConfigError(
