@@ -114,6 +114,7 @@ def test_a_far_element_is_within_the_potential_and_the_screening():
         (Structure("x", np.array([26, 8], np.uint8), np.array([[0, 0, 0], [0.6, 0, 0]])), "K", FAST, "0.600 Å apart"),
         (Structure("x", np.array([103, 8], np.uint8), np.array([[0, 0, 0], [2.6, 0, 0]])), "K", FAST, "up to Es"),
         (CRYSTAL, "K", replace(FAST, fms_radius=25.0), "FEFF takes 4,000 atoms, received"),
+        (replace(WATER, numbers=np.array([1, 8, 1], np.uint8)), "L3", FAST, "H has no L3 edge in XrayDB; it has K"),
     ],
 )  # fmt: skip
 def test_sites_that_feff_cannot_calculate(structure, edge, settings, said):
@@ -237,6 +238,23 @@ def test_states_of_runs(runs, spoilt, text, state, said):
     path.unlink() if text is None else path.write_text(text)
     found = look_at(Feff(), runs / "water", "water")
     assert (found.state, said in found.reason) == (state, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("# POT  Non-SCF, screened core-hole", "xmu.dat is of another input: its SCF radius is 0 Å, expected 5 Å"),
+        ("# POT  SCF 100  4.0000   1, screened core-hole", "its SCF radius is 4 Å, expected 5 Å"),
+        ("FMS rfms= 3.0000", "its FMS radius is 3 Å, expected 6 Å"),
+        ("# POT  SCF 100  5.0000   1, screened core-hole\n# FMS rfms= 6.0000", ""),
+    ],
+)
+def test_a_spectrum_of_another_input_is_not_good(runs, line, said):
+    path = runs / "water/xmu.dat"
+    path.write_text(f"# {line}\n" + path.read_text())
+    found = look_at(Feff(), runs / "water", "water")
+    assert (found.state, found.reason) == (State.FAILED if said else State.GOOD, found.reason if said else "")
+    assert said in found.reason
 
 
 def test_the_words_of_feff_for_a_failed_module(runs):

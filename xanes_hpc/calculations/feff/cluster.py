@@ -4,8 +4,9 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols, covalent_radii
 
-from xanes_hpc.errors import FormatError
+from xanes_hpc.errors import FormatError, SpectrumError
 from xanes_hpc.formats.feff_input import EDGES, SCREENING, Input, Settings
+from xanes_hpc.spectra.edges import edge_energy
 from xanes_hpc.structures.bonds import NEAR
 from xanes_hpc.structures.cluster import WIDEST, Cluster, cut_cluster, whole_shells
 from xanes_hpc.structures.neighbours import check_distances
@@ -26,8 +27,8 @@ def calculation_of(structure: Structure, atom: int, edge: str, title: str, setti
     Raises
     ------
     FormatError
-        If FEFF has no such edge or element, atoms are impossibly near, the absorber is alone, or the cluster has more
-        atoms or potentials than FEFF takes.
+        If FEFF or the element has no such edge, FEFF has no such element, atoms are impossibly near, the absorber is
+        alone, or the cluster has more atoms or potentials than FEFF takes.
     """
     if edge not in EDGES:
         raise FormatError(f"{structure.name}: FEFF has no edge {edge}; it has {', '.join(EDGES)}")
@@ -44,6 +45,10 @@ def calculation_of(structure: Structure, atom: int, edge: str, title: str, setti
     if (heaviest := int(cluster.numbers.max())) > HEAVIEST:
         limit, received = (chemical_symbols[z] for z in (HEAVIEST, heaviest))
         raise FormatError(f"{structure.name}: FEFF takes elements up to {limit}, received {received}")
+    try:
+        edge_energy(int(structure.numbers[atom]), edge)
+    except SpectrumError as error:
+        raise FormatError(f"{structure.name}: {str(error).removesuffix('; give `e0`')}") from None
     if cluster.numbers.size > MOST_ATOMS:
         received = f"{cluster.numbers.size:,} within {asked + BEYOND:g} Å"
         raise FormatError(

@@ -34,6 +34,8 @@ CONVERGED = "Convergence reached"
 CLOSE = 1e-3
 """Largest difference of distances from the store's, Å; others than we may write few digits."""
 MOST_OF_LOG = 1 << 20
+RSCF, RFMS = re.compile(r"POT +(?:Non-SCF|SCF +\d+ +([\d.]+))"), re.compile(r"FMS +rfms= *([\d.]+)")
+"""Radii in the header of a spectrum, Å; none for potentials of free atoms."""
 UNTOLD = ("kind", "energies")
 """Settings that are no part of a treatment."""
 GAVE_UP = "will exit now"
@@ -108,6 +110,8 @@ class Feff:
         if calculation.scf_radius and logs and not any(CONVERGED in text for text in logs):
             radius = f"{calculation.scf_radius:g} Å"
             return replace(run, reason=f"the potential did not converge (no {CONVERGED!r} in its log, SCF {radius})")
+        if other := _other_radii(_beginning(folder / feff.NAME), calculation):
+            return replace(run, reason=f"{feff.NAME} is of another input: {other}")
         return replace(run, state=State.GOOD)
 
     def difference(self, run: Run, structure: Structure, atom: int, edge: str) -> str:
@@ -144,6 +148,16 @@ class Feff:
         if not np.isfinite(spectrum.intensities).all():
             raise SpectrumError(f"{feff.NAME}: intensities are not finite")
         return [edges.place(spectrum, int(found.cluster.numbers[0]), found.edge)]
+
+
+def _other_radii(header: str, calculation: Input) -> str:
+    """Return how the radii in the header of a spectrum differ from an input's, in words; nothing if they agree."""
+    found = {"FMS": RFMS.search(header), "SCF": RSCF.search(header)}
+    for name, expected in (("SCF", calculation.scf_radius), ("FMS", calculation.fms_radius)):
+        match = found[name]
+        if match is not None and abs(float(match[1] or 0.0) - expected) > CLOSE:
+            return f"its {name} radius is {float(match[1] or 0.0):g} Å, expected {expected:g} Å"
+    return ""
 
 
 def _told(settings: dict[str, Any]) -> dict[str, Any]:
