@@ -19,5 +19,7 @@ def read_toml(path: Path, kind: type[XanesHpcError]) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise kind(f"{path}: cannot be read: {(error.strerror or '').lower()}") from None
-    except ValueError as error:  # invalid TOML or UTF-8, or a number with thousands of digits
+    except UnicodeDecodeError:
+        raise kind(f"{path}: not TOML: it is not a text file in UTF-8") from None
+    except ValueError as error:  # invalid TOML, or a number with thousands of digits
         raise kind(f"{path}: not TOML: {error}") from None
