@@ -41,6 +41,7 @@ LONG = (
     "xanes-hpc serve",
     "xanes-hpc tune",
     "xanes-hpc calculate",
+    "xanes-hpc train fe.features.h5 --kind xes",
     "xanes-hpc grow",
     "xanes-hpc demo --real",
     "cd .. && xanes-hpc feff ingest",

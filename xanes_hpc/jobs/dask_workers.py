@@ -72,8 +72,8 @@ def connected(workers: Workers) -> "Iterator[Client]":
         If Dask is not installed or its configuration is broken, the kind of cluster is unknown, or the cluster cannot
         be reached or started.
     """
-    need("dask", "dask", "a Dask cluster")
     need("distributed", "dask", "a Dask cluster")
+    need("dask", "dask", "a Dask cluster")
     try:
         import dask
         from distributed import Client, LocalCluster
