@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 PLAN, SCRIPT = "plan.json", "partitions.slurm"
 PARTITIONS = "partitions"
+"""Entry of a plan for the number of partitions, on which the results do not depend."""
 WHOLE, PARTITION = "calculating", "partition-"
 """Names of the locks in the folder, of a run of all sites and of a partition, which its number follows."""
-"""Entry of a plan for the number of partitions, on which the results do not depend."""
 
 
 @dataclass
