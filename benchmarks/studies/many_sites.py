@@ -19,7 +19,8 @@ from xanes_hpc.data.datasets import SiteSet, iterate, statistics
 from xanes_hpc.data.gather import gather
 from xanes_hpc.models.aligned import Aligned
 from xanes_hpc.stores.features import FeatureStore
-from xanes_hpc.training.gaussian_process_fit import SHARE, fit, learn_kernel
+from xanes_hpc.training.gaussian_process_choice import SHARE, learn_kernel
+from xanes_hpc.training.gaussian_process_fit import fit
 from xanes_hpc.training.inputs import open_spectra
 
 TITLE = "Many sites"

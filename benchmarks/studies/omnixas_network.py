@@ -1,7 +1,7 @@
 """A network of OmniXAS's shape (Kharel et al., arXiv:2409.19552), trained on our features."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def sets_of(features: Path, flags: Mapping[str, Any], folder: Path) -> Sets:
         pairs = open_spectra([store], [])
         opened.callback(pairs[0][1].file.close)
         config = resolved(load_run(None, folder, dict(flags)), store.n_features)
-        data = opened.enter_context(gather(config, pairs))
+        data = opened.enter_context(closing(gather(config, pairs)))
         found = {}
         for name in ("train", "validation", "calibration", "test"):
             x, _, y = (np.concatenate(arrays) for arrays in zip(*iterate(data.sites_in(name)), strict=True))

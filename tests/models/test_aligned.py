@@ -19,7 +19,8 @@ from xanes_hpc.models.numbers import read_regression, write_regression
 from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.spectra.edge_shift import LARGEST
 from xanes_hpc.training import kernel_flow
-from xanes_hpc.training.gaussian_process_fit import NOISE, Choice, choose, fit
+from xanes_hpc.training.gaussian_process_choice import Choice, choose
+from xanes_hpc.training.gaussian_process_fit import NOISE, fit
 
 RATE = 1.4
 ENERGIES = np.linspace(-15.0, 45.0, 121)

@@ -21,7 +21,8 @@ from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.runtime.threads import limited_to
 from xanes_hpc.training import gaussian_process_fit, kernel_flow
-from xanes_hpc.training.gaussian_process_fit import LENGTHS, NOISE, SHARES, best_share, choose_shares, fit, learn_kernel
+from xanes_hpc.training.gaussian_process_choice import LENGTHS, SHARES, best_share, choose_shares, learn_kernel
+from xanes_hpc.training.gaussian_process_fit import NOISE, fit
 
 N_FEATURES = 13
 

@@ -125,7 +125,8 @@ class GaussianProcess:
         if self.errors is None:
             return None
         remote = self.kernel.remoteness(terms)
-        own = np.where(absorbers[:, None] == self.absorbers, remote, np.float32(np.inf))
+        same = coupling(self.kernel, absorbers, self.absorbers) >= 1.0
+        own = np.where(same, remote, np.float32(np.inf))
         nearest = own.min(axis=1, initial=np.inf)[:, None]
         new = ~np.isfinite(nearest[:, 0])  # sites of an element and edge without landmarks: average over all of them
         own[new], nearest[new] = remote[new], remote[new].min(axis=1, initial=np.inf)[:, None]

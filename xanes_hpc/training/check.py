@@ -89,7 +89,7 @@ def resolved(run: RunConfig, n_features: int) -> RunConfig:
     if run.transfer.freeze and not run.transfer.model:
         raise ConfigError("`freeze`: needs a model whose layers to freeze; give it with `init_from`")
     rate = run.training.learning_rate or (TRANSFER_LEARNING_RATE if run.transfer.model else LEARNING_RATE)
-    averaged = run.training.gaussian_process if run.training.gaussian_process is not None else not run.transfer.model
+    averaged = run.training.gaussian_process is not False
     if run.target.aligned and not averaged:
         raise ConfigError(
             "target.aligned: the Gaussian process learns the shifts; set training.gaussian_process = true, or leave "

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.model import Model
-from xanes_hpc.training.gaussian_process_fit import ALIGNED_SHARES, SHARES
+from xanes_hpc.training.gaussian_process_choice import ALIGNED_SHARES, SHARES
 
 
 @dataclass(frozen=True)

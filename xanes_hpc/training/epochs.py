@@ -103,6 +103,7 @@ def run_epochs(
     hooks: Hooks,
     so_far: EpochLog | None = None,
     falls: Sequence[int] = (),
+    starts_trained: bool = False,
 ) -> EpochLog:
     """Train for ``n_epochs``, or until patience runs out or the user interrupts, and restore the best weights.
 
@@ -122,6 +123,8 @@ def run_epochs(
         The log of a checkpoint to continue from; the trainer must already have the checkpoint's state.
     falls
         Epochs after which to lower the learning rate, as an earlier stage did.
+    starts_trained
+        Whether the networks start from trained ones; these count as epoch 0, which may be the best.
 
     Raises
     ------
@@ -131,7 +134,10 @@ def run_epochs(
         If the run was interrupted a second time.
     """
     progress, held = so_far or EpochLog(), CachedSites(validation, feed.graphs)
-    first = len(progress.epochs)
+    if starts_trained and not progress.epochs:
+        error, rate = trainer.team.as_chief(lambda: validation_error(trainer, held)), trainer.learning_rate
+        progress.add(Epoch(stage, 0, float("nan"), error, rate, 0.0), trainer.weights)
+    first = progress.epochs[-1].epoch if progress.epochs else 0
     batches = trainer.batches(range(first, n_epochs))
     last_checkpoint = time.monotonic()
     keeps = np.isfinite(config.checkpoint_minutes)
@@ -148,7 +154,7 @@ def run_epochs(
                 trainer.restore(state)
                 hooks.checkpoint(progress)
             break
-        if losses.mean() > RISE * (progress.epochs[0].loss if progress.epochs else losses[0]):
+        if losses.mean() > RISE * next((epoch.loss for epoch in progress.epochs if epoch.epoch), losses[0]):
             raise _diverged(f"the loss rose to {losses.mean():.3g} in epoch {number + 1}", config)
         error = trainer.team.as_chief(lambda: validation_error(trainer, held))
         if error > FAR_BEYOND or (validation.n_sites and np.isnan(error)):

@@ -103,6 +103,7 @@ def calibrated(known: HeldOut | None, model: Model, data: TrainingData) -> dict[
         nearest = nearest if known.evidence.distance is None else known.evidence.distance
     trained = np.isin(data.sets, [SETS.index(name) for name in model.training_sites.trained])
     formulas = [f for f, chosen in zip(data.formulas, trained, strict=True) if chosen]
+    formulas += [formula for _, formula in model.training_sites.earlier]
     trust = describe_trust(nearest, formulas, beyond, _neighbours(data, trained))
     return {"calibration": calibration.as_dict(), "trust": trust}
 

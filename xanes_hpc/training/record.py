@@ -16,7 +16,7 @@ from xanes_hpc.models.architectures import on_graphs
 from xanes_hpc.models.folder import REGRESSION, SCALING, SITES, WEIGHTS, digests_of_files, write_description
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.numbers import write_regression, write_scalers
-from xanes_hpc.models.scaling import Scalers
+from xanes_hpc.models.scaling import Array, Scalers
 from xanes_hpc.models.training_sites import REFERENCE_SITES, SETS, USED_SETS, TrainingSites
 from xanes_hpc.training.epochs import Epoch
 from xanes_hpc.training.held_out import HeldOut, calibrated, held_out
@@ -25,11 +25,15 @@ from xanes_hpc.training.stages import Result, Trained
 
 
 def reference_sites(
-    data: TrainingData, scalers: Scalers, trained: Sequence[str], seed: int, earlier: list[tuple[str, str]]
-) -> TrainingSites:
-    """Return the model's record of its sites, with features of at most ``REFERENCE_SITES`` that it was trained on."""
+    data: TrainingData, scalers: Scalers, trained: Sequence[str], seed: int, earlier: list[tuple[str, str]],
+    landmarks: Sequence[Array] = (),
+) -> TrainingSites:  # fmt: skip
+    """Return the model's record of its sites, with features of at most ``REFERENCE_SITES`` that it was trained on.
+
+    The features of an earlier model's ``landmarks`` stand before them.
+    """
     sampled = data.sites_in(*trained).sample(REFERENCE_SITES, seed)
-    vectors = np.concatenate([scalers.features(x) for x, _, _ in iterate(sampled)])
+    vectors = np.concatenate([*landmarks, *(scalers.features(x) for x, _, _ in iterate(sampled))])
     return TrainingSites(data.names, data.formulas, data.sets, vectors, tuple(trained), earlier)
 
 
@@ -129,10 +133,12 @@ def _write_sites(folder: Path, data: TrainingData, trained: Trained, sets: Seque
     """Write the sites of the model, and the Gaussian process fitted to some of their sets, in place of earlier ones."""
     for name in (SITES, REGRESSION):
         (folder / name).unlink(missing_ok=True)
-    scalers, earlier = trained.last.scalers, trained.start.sites if trained.start else []
-    reference_sites(data, scalers, sets, seed, earlier).write(folder / SITES)
-    if trained.process is not None:
-        write_regression(folder / REGRESSION, trained.process.fit(data, sets, scalers, seed))
+    scalers, process, earlier = trained.last.scalers, trained.process, trained.last.earlier
+    landmarks = [earlier.landmarks] if process is not None and process.updates and earlier is not None else []
+    known = trained.start.sites if trained.start else []
+    reference_sites(data, scalers, sets, seed, known, landmarks).write(folder / SITES)
+    if process is not None:
+        write_regression(folder / REGRESSION, process.fit(data, sets, scalers, seed, earlier))
 
 
 def write_model(

@@ -17,7 +17,7 @@ from xanes_hpc.data.feed import Feed
 from xanes_hpc.data.graph_feed import GraphFeed
 from xanes_hpc.data.left_out import LeftOut
 from xanes_hpc.data.sharded_feed import ShardedFeed
-from xanes_hpc.errors import StoreError, first_line
+from xanes_hpc.errors import ModelError, StoreError, first_line
 from xanes_hpc.models import architectures
 from xanes_hpc.models.layers import takes_graphs
 from xanes_hpc.models.model import Model
@@ -28,8 +28,9 @@ from xanes_hpc.training.check import Prepared
 from xanes_hpc.training.checkpoints import Checkpoint, by_member, flat, write_checkpoint
 from xanes_hpc.training.chosen import Chosen
 from xanes_hpc.training.epochs import Epoch, EpochLog, Hooks, Weights, run_epochs
-from xanes_hpc.training.gaussian_process_fit import SHARE, Choice, choose
-from xanes_hpc.training.transfer import Start, frozen_layers
+from xanes_hpc.training.gaussian_process_choice import Choice, choose
+from xanes_hpc.training.gaussian_process_update import Earlier
+from xanes_hpc.training.transfer import Moved, Start, frozen_layers
 
 CHOOSE, REFIT = "choose", "refit"
 """The stages: choosing the number of epochs, and retraining with the validation set included."""
@@ -55,12 +56,20 @@ class Stage:
         The trained networks, and the scalers of their features and targets.
     sets
         The sets of the split that the networks were trained on.
+    moved
+        What the networks started from; None if from scratch.
     """
 
     log: EpochLog
     trainer: Any
     scalers: Scalers
     sets: tuple[str, ...]
+    moved: Moved | None
+
+    @property
+    def earlier(self) -> Earlier | None:
+        """The Gaussian process of the model that the networks started from, moved among the spectra of the sets."""
+        return None if self.moved is None else self.moved.earlier
 
 
 @dataclass(frozen=True)
@@ -186,14 +195,15 @@ class Training:
         run, data, seed, aligned = self._run, self._data, self._run.training.seed, bool(self._run.target.aligned)
         chooses = chosen is None and bool(data.sites_in("validation").n_sites)
         refits = run.training.refit or not chooses
-        given = chosen or Chosen(run.training.most_epochs, (), SHARE, SHARE)
-        n_epochs, falls = given.epochs, given.falls
-        averages = run.training.gaussian_process and given.share and self._team.is_chief
+        n_epochs, falls = (run.training.most_epochs, ()) if chosen is None else (chosen.epochs, chosen.falls)
+        shares = None if chosen is None else (chosen.share, chosen.aligned)
+        averages = run.training.gaussian_process and (shares is None or shares[0]) and self._team.is_chief
         first, process = None, None
         if chooses:
             first = self._stage(CHOOSE, ("train",), 1 if refits else run.uncertainty.n_members, n_epochs)
             if averages:
-                process = choose(data, first.sets, first.scalers, aligned, seed, first.trainer.spectra_of)
+                networks = first.trainer.spectra_of
+                process = choose(data, first.sets, first.scalers, aligned, seed, networks, earlier=first.earlier)
             if refits and not first.log.interrupted:
                 assert first.log.best is not None
                 n_epochs, falls = first.log.best.epoch, tuple(first.log.falls)
@@ -208,9 +218,7 @@ class Training:
         if last.log.best is None or (interrupted and chosen is not None):
             raise KeyboardInterrupt
         if process is None and averages:
-            process = choose(
-                data, last.sets, last.scalers, aligned, seed, share=given.share, aligned_share=given.aligned
-            )
+            process = choose(data, last.sets, last.scalers, aligned, seed, shares=shares, earlier=last.earlier)
         epochs = [epoch for log in self._logs.values() for epoch in log.epochs]
         process = process if process is not None and process.share else None
         return Trained(first or last, last, epochs, process, self._start, interrupted)
@@ -235,17 +243,18 @@ class Training:
         scalers = statistics(sites, run.training.feature_transform).scalers(
             run.training.target_scale, run.training.positive
         )
-        if self._start is not None:
-            scalers = self._start.scalers(scalers)
+        moved = None if self._start is None else self._start.moved(sites, scalers, run.training.seed)
+        if moved is not None:
+            scalers = moved.scalers
         resampled = run.uncertainty.method == "bootstrap" and n_members > 1
         feed = self._feed(sites, scalers, n_members, resampled)
         trainer = Trainer(
             self._layers, scalers, run.training, feed, data.first.targets.grid.step, self._devices,
             self._frozen, self._team,
         )  # fmt: skip
-        if self._start is not None:
+        if moved is not None:
             for member in range(n_members):
-                trainer.start_from(member, self._start.weights(member))
+                trainer.start_from(member, moved.weights(member))
         so_far = self._logs.get(name)
         if self._from is not None and self._from.stage == name and so_far is not None:
             self._restore(trainer, self._from)
@@ -254,7 +263,7 @@ class Training:
         elif self._from is not None and so_far is not None:
             self._chosen = by_member(self._from.best, n_members)
             trainer.set_weights(self._chosen)
-            return Stage(so_far, trainer, scalers, tuple(sets))
+            return Stage(so_far, trainer, scalers, tuple(sets), moved)
         validation = data.sites_in(*(p for p in ("validation",) if p not in sets))
 
         def epoch_done(progress: EpochLog, total: int) -> None:
@@ -274,7 +283,9 @@ class Training:
 
         hooks = Hooks(self._interruption, epoch_done, save)
         try:
-            found = run_epochs(trainer, feed, validation, run.training, name, n_epochs, hooks, so_far, falls)
+            found = run_epochs(
+                trainer, feed, validation, run.training, name, n_epochs, hooks, so_far, falls, moved is not None
+            )
         finally:
             feed.forget()  # TensorFlow keeps a reference to the feed
         if self._team.any_of(self._interruption.at_once):
@@ -282,7 +293,7 @@ class Training:
         self._logs[name] = found
         if name == CHOOSE:
             self._chosen = found.best_weights
-        return Stage(found, trainer, scalers, tuple(sets))
+        return Stage(found, trainer, scalers, tuple(sets), moved)
 
     def _feed(self, sites: SiteSet, scalers: Scalers, n_members: int, resampled: bool) -> Feed | ShardedFeed:
         config, team = self._run.training, self._team
@@ -309,7 +320,10 @@ class Training:
             return None
         first = self._data.first
         absorbers = [(chemical_symbols[z], edge) for z, edge in self._data.seen]
-        return Start(
-            Model.open(Path(self._run.transfer.model)), self._layers, first.features.n_features,
-            first.features.attribute("descriptor_hash"), absorbers, first.targets.grid, self._frozen,
-        )  # fmt: skip
+        model = Model.open(Path(self._run.transfer.model))
+        regression = model.regression
+        if self._run.target.aligned and regression is not None and regression.aligned is None:
+            raise ModelError(
+                f"target.aligned: the Gaussian process of {model.path} has no shifts; set target.aligned = false"
+            )
+        return Start(model, self._layers, first.features, absorbers, first.targets.grid, self._frozen)

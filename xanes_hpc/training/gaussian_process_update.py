@@ -1,0 +1,149 @@
+"""Update the Gaussian process of a trained model with sites whose spectra are of another kind.
+
+The process of the trained model, moved among the new spectra, is that of its landmarks with pseudo-targets
+(K_LL + noise) c, where c are its coefficients. A process of these and of the new sites has
+
+    S = K_NN - K_NL A^-1 K_LN + noise,   A = K_LL + noise,   d = S^-1 (y - K_NL c),   c' = c - A^-1 K_LN d,          (1)
+
+with the coefficients c' of the landmarks and d of the new sites: the posterior of the first is the prior of the second
+(Rasmussen & Williams, Gaussian Processes for Machine Learning, section 2.2, and the inverse of a block matrix).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.data.datasets import SiteSet, TrainingData
+from xanes_hpc.models.aligned import Aligned
+from xanes_hpc.models.gaussian_process import GaussianProcess
+from xanes_hpc.models.kernels import Matern, coupling
+from xanes_hpc.models.scaling import Absorbers, Array, Scalers
+from xanes_hpc.models.training_sites import REFERENCE_SITES
+from xanes_hpc.training.gaussian_process_fit import errors_of, left_out, scaled
+from xanes_hpc.training.kernel_flow import NOISE
+
+DISCREPANCIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+"""Discrepancies from an earlier process to try: factors of the kernel's own variance."""
+MOST_DISCREPANT = 1000
+"""Sites that the discrepancy is chosen on; a seeded sample if there are more."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The process of a trained model, moved among the spectra of a new one.
+
+    Attributes
+    ----------
+    landmarks, absorbers, coefficients, errors
+        As those of ``GaussianProcess``, for the new scalers of targets. The absorbers follow on those of the new model.
+    kernel
+        The kernel between sites of all these absorbers.
+    share, aligned
+        The shares of the process in the trained model, and of shift and shape in the process, if it has them.
+    """
+
+    landmarks: Array
+    absorbers: npt.NDArray[np.integer]
+    coefficients: Array
+    errors: Array | None
+    kernel: Matern
+    share: float
+    aligned: float | None
+
+    def discrepant(self, discrepancy: float) -> Matern:
+        """Return the kernel with a discrepancy between the new spectra and the moved ones.
+
+        New spectra are those of the trained model, plus a discrepancy with the same kernel times a factor (Kennedy &
+        O'Hagan, doi:10.1093/biomet/87.1.1). So the kernel between new sites is larger by this factor.
+        """
+        assert self.kernel.coupling is not None
+        coupled, n_new = self.kernel.coupling.copy(), int(self.absorbers.min())
+        coupled[:n_new, :n_new] *= 1.0 + discrepancy
+        return replace(self.kernel, coupling=coupled)
+
+
+def kernel_of_update(
+    data: TrainingData, sets: Sequence[str], scalers: Scalers, seed: int, earlier: Earlier,
+    aligned: Aligned | None = None,
+) -> Matern:  # fmt: skip
+    """Return the kernel with the discrepancy whose leave-group-out errors are lowest for sets of the split."""
+    sampled = data.sites_in(*sets).sample(MOST_DISCREPANT, seed)
+    joint = _Joint(sampled, scalers, earlier, earlier.kernel, aligned)
+    labels, n = data.together[sampled.chosen], scalers.target_mean.shape[1]
+
+    def error(discrepancy: float) -> float:
+        inverse = np.linalg.inv(joint.matrix + discrepancy * joint.own)
+        residuals = left_out(inverse @ joint.residuals[:, :n], inverse, labels)
+        return float(np.abs(residuals).mean())
+
+    return earlier.discrepant(min(DISCREPANCIES, key=error))
+
+
+def update(
+    sites: SiteSet, scalers: Scalers, earlier: Earlier, kernel: Matern, share: float, seed: int,
+    together: npt.NDArray[np.str_] | None = None, aligned: Aligned | None = None,
+) -> GaussianProcess:  # fmt: skip
+    """Update an earlier process with a set, equation (1). Landmarks are the earlier ones, then the sites of the set.
+
+    Parameters are as those of ``gaussian_process_fit.fit``. Leave-group-out errors are those of the new sites; those of
+    the earlier landmarks are taken over.
+    """
+    sites = sites.sample(REFERENCE_SITES, seed)
+    joint = _Joint(sites, scalers, earlier, kernel, aligned)
+    inverse = np.linalg.inv(joint.matrix)
+    own = inverse @ joint.residuals
+    coefficients = np.concatenate([joint.coefficients - joint.weights @ own, own])
+    errors = None
+    if together is not None:
+        found = errors_of(left_out(own, inverse, together[sites.chosen]), joint.y, joint.absorbers, aligned)
+        theirs = earlier.errors
+        if theirs is None:
+            theirs = np.broadcast_to(found.mean(axis=0), (len(earlier.landmarks), found.shape[1]))
+        errors = np.concatenate([theirs, found])
+    return GaussianProcess(
+        np.concatenate([earlier.landmarks, joint.x]),
+        np.concatenate([earlier.absorbers, joint.absorbers]).astype(np.int32),
+        coefficients.astype(np.float32), kernel, share, scalers, errors, aligned,
+    )  # fmt: skip
+
+
+class _Joint:
+    """The matrices of equation (1).
+
+    Attributes
+    ----------
+    x, absorbers, y
+        Standardised features, absorbers and columns of the new sites.
+    coefficients : (n_landmarks, n_columns)
+        c.
+    weights : (n_landmarks, n_sites)
+        A^-1 K_LN.
+    own, matrix : (n_sites, n_sites)
+        K_NN, and S.
+    residuals : (n_sites, n_columns)
+        y - K_NL c.
+    """
+
+    def __init__(
+        self, sites: SiteSet, scalers: Scalers, earlier: Earlier, kernel: Matern, aligned: Aligned | None
+    ) -> None:
+        from scipy.linalg import cho_factor, cho_solve
+
+        columns = zip(*scaled(sites, scalers, aligned), strict=True)
+        self.x, self.absorbers, self.y = (np.concatenate(arrays) for arrays in columns)
+        landmarks, theirs = earlier.landmarks, earlier.absorbers
+
+        def values(x: Array, absorbers: Absorbers, others: Array, of_others: Absorbers) -> npt.NDArray[np.float64]:
+            return (kernel.between(x, others) * coupling(kernel, absorbers, of_others)).astype(np.float64)
+
+        matrix = values(landmarks, theirs, landmarks, theirs)
+        matrix[np.diag_indices_from(matrix)] += NOISE
+        cross = values(self.x, self.absorbers, landmarks, theirs)
+        self.own = values(self.x, self.absorbers, self.x, self.absorbers)
+        self.coefficients = earlier.coefficients[:, : self.y.shape[1]].astype(np.float64)
+        self.weights = cho_solve(cho_factor(matrix, overwrite_a=True), cross.T)
+        self.matrix = self.own - cross @ self.weights
+        self.matrix[np.diag_indices_from(self.matrix)] += NOISE
+        self.residuals = self.y - cross @ self.coefficients
