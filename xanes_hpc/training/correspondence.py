@@ -17,6 +17,8 @@ FARTHEST, TRIED = 15.0, 0.5
 """Largest shift that is tried, and the step between those tried, eV."""
 WIDTHS = (0.0, 2.0)
 """Standard deviations of the Gaussian that are tried at first, eV."""
+FWHM = float(np.sqrt(8.0 * np.log(2.0)))
+"""Full width at half maximum of a Gaussian, in standard deviations."""
 SIGMAS = 5.0
 """Standard deviations after which the Gaussian ends."""
 
@@ -35,6 +37,10 @@ class Correspondence:
     shift: float
     width: float
     scale: float
+
+    def __str__(self) -> str:
+        width = FWHM * self.width
+        return f"shifted by {self.shift:+.2f} eV, broadened by {width:.2f} eV (FWHM), scaled by {self.scale:.3g}"
 
     def matrix(self, before: FloatArray, after: FloatArray) -> FloatArray:
         """Return the matrix of equation (1), from spectra at the energies ``before`` to those at ``after``.

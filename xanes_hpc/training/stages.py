@@ -27,6 +27,7 @@ from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.training.check import Prepared
 from xanes_hpc.training.checkpoints import Checkpoint, by_member, flat, write_checkpoint
 from xanes_hpc.training.chosen import Chosen
+from xanes_hpc.training.correspondence import Correspondence
 from xanes_hpc.training.epochs import Epoch, EpochLog, Hooks, Weights, run_epochs
 from xanes_hpc.training.gaussian_process_choice import Choice, choose
 from xanes_hpc.training.gaussian_process_update import Earlier
@@ -112,6 +113,7 @@ class Trained:
             {name: data.sites_in(name).n_sites for name in SETS}, data.left_out, self.first.log.best,
             self.last.trainer.n_members, self.process, data.sites_in(*fitted).n_sites, self.interrupted,
             None if self.start is None else self.start.taken_over,
+            None if self.last.moved is None else self.last.moved.correspondence,
         )  # fmt: skip
 
 
@@ -131,6 +133,8 @@ class Result:
         Kernel and shares of the Gaussian process, if there is one, and number of sites that it was fitted to.
     taken_over
         Number of layers that started with another model's weights, and of all layers with weights; None without one.
+    correspondence
+        How the spectra follow from that model's, if it is known.
     interrupted
         Whether training was stopped before its end.
     """
@@ -143,6 +147,7 @@ class Result:
     n_fitted: int
     interrupted: bool
     taken_over: tuple[int, int] | None = None
+    correspondence: Correspondence | None = None
 
 
 class Training:

@@ -213,7 +213,8 @@ def _train(run: Any, options: dict[str, Any]) -> None:
     }
     if result.taken_over is not None:
         taken, of = result.taken_over
-        rows["started from"] = f"{run.transfer.model}: weights of {taken} of {of} layers"
+        moved = "" if result.correspondence is None else f", its spectra {result.correspondence}"
+        rows["started from"] = f"{run.transfer.model}: weights of {taken} of {of} layers{moved}"
     console.table(str(target), rows)
     if result.left_out.n_short:
         console.err.print(f"Note: [target] {result.left_out.advice}")
