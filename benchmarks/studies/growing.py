@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 from studies.strategies import RIDGE, STRATEGIES, Floats, Rows, State, similarity
 from xanes_hpc.analysis.evaluate import error_percent
-from xanes_hpc.models.feature_distance import mean_differences
+from xanes_hpc.models.distances import mean_differences
 from xanes_hpc.models.scaling import CLIP, signed_root
 
 TEST = 0.2

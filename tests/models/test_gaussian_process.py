@@ -11,7 +11,7 @@ from support.trainings import FEATURES, gathered, run_of
 
 from xanes_hpc.data.datasets import SiteSet, statistics
 from xanes_hpc.errors import StoreError
-from xanes_hpc.models.feature_distance import mean_differences
+from xanes_hpc.models.distances import mean_differences
 from xanes_hpc.models.folder import REGRESSION
 from xanes_hpc.models.gaussian_process import SHARPER, GaussianProcess
 from xanes_hpc.models.kernels import Laplacian, Matern, coupling
@@ -234,6 +234,17 @@ def test_local_errors_are_means_over_the_landmarks_around(fitted):
         weights = np.exp(-1.4 * SHARPER * (differences[site] - differences[site].min()).astype(np.float64))
         mean = np.average(regression.errors, weights=weights, axis=0) * scalers.target_scale[absorbers[site]]
         np.testing.assert_allclose(found[site], window @ mean / window.sum(axis=1), rtol=1e-4)
+
+
+def test_kernel_distances_are_those_of_the_largest_component_and_vanish_for_landmarks(fitted):
+    part, scalers, x, absorbers, _ = fitted
+    kernel, _ = matern(x.shape[1])
+    regression = fit(part, scalers, kernel, 0.5, seed=0, n_landmarks=30)
+    z, marks = scalers.features(x), regression.landmarks
+    apart = np.square(z[:, None].astype(np.float64) - marks) @ kernel.scales[kernel.amplitudes.argmax()]
+    found = regression.nearest(x, regression.terms(x))
+    np.testing.assert_allclose(found, np.sqrt(3.0 * apart.min(axis=1)), rtol=1e-3)
+    assert (found == 0.0).sum() == 30
 
 
 def test_the_best_share_is_found():

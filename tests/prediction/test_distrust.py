@@ -13,7 +13,7 @@ from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
 
 IRON_OXIDE = "3\n\nFe 0 0 0\nO 0 0 1.9\nO 0 0 -1.9\n"
-FAR = "unlike the training set: feature distance "
+FAR = "unlike the training set: kernel distance "
 
 
 @pytest.fixture
@@ -46,13 +46,14 @@ def trusting(model, **others):
 def test_the_sites_a_model_was_trained_on_are_trusted(model, small, tmp_path):
     assert run("predict", small / "small.h5", "--model", model, "-o", tmp_path / "p.h5", "--draws", 4) == 0
     with PredictionStore(tmp_path / "p.h5") as store:
-        parts, distrust = store.texts("part"), store.distrust
+        parts, distrust, nearest = store.texts("part"), store.distrust, store.read("sites/nearest")
     opened = Model.open(model)
     with StructureStore(small / "small.h5") as source:
         x = describe_sites(model_descriptor(opened), source, 0, source.n_sites)
     scores = opened.domain.scores(opened.members[0].scalers.features(x))
     beyond = scores.profile > opened.trust["profile"]["limit"]
     beyond |= scores.excess > opened.trust["excess"]["limit"]
+    beyond |= nearest > opened.trust["threshold"]
     assert [reason.startswith("unlike the training set: ") for reason in distrust] == beyond.tolist()
     assert not any(reason for reason, part in zip(distrust, parts, strict=True) if part == "train")
     assert sum(map(bool, distrust)) < 12

@@ -8,7 +8,7 @@ from support.builders import refused, run, write
 from support.stored import structure, write_structures
 
 from xanes_hpc.errors import ConfigError, ModelError, StoreError
-from xanes_hpc.models.feature_distance import mean_differences
+from xanes_hpc.models.distances import mean_differences
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.prediction.select import cover, judged, select

@@ -12,14 +12,15 @@ from scipy.stats import spearmanr
 
 from xanes_hpc.analysis.peaks import finite_mean, peaks
 from xanes_hpc.errors import SpectrumError
+from xanes_hpc.models.distances import DISTANCES, FEATURES, KERNEL
 from xanes_hpc.spectra.distribution import LEVELS, Distribution
 from xanes_hpc.stores.predictions import PredictionStore
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
-NEAR = 0.015
-"""Limit for near-duplicates: mean absolute difference of standardised features from the nearest training site."""
+NEAR = {FEATURES: 0.015, KERNEL: 0.03}
+"""Limits for near-duplicates: feature and kernel distance to the nearest training site."""
 QUANTILES = np.linspace(0.05, 0.95, 19)
 REJECTED = np.linspace(0.0, 0.9, 10)
 DRAWN = (0.6827, 0.9545, 0.9973)
@@ -152,7 +153,9 @@ def rejection(errors: Array, site_sigma: Array) -> dict[str, list[float]]:
     }
 
 
-def leakage(errors: Array, sets: Sequence[str], twins: Sequence[str], nearest: Array) -> dict[str, Any] | None:
+def leakage(
+    errors: Array, sets: Sequence[str], twins: Sequence[str], nearest: Array, distance: str = FEATURES
+) -> dict[str, Any] | None:
     """Count held-out sites with a near-duplicate in the training set, and return the error without them.
 
     The result is None if no site is held out.
@@ -162,14 +165,15 @@ def leakage(errors: Array, sets: Sequence[str], twins: Sequence[str], nearest: A
         return None
     shares_code = np.array(["code" in t for t in twins])
     shares_formula = np.array(["formula" in t for t in twins])
-    near = nearest < NEAR
+    near = nearest < NEAR[distance]
     clean = held_out & ~(shares_code | shares_formula | near)
     return {
         "n_held_out": int(held_out.sum()),
         "same_code": int((held_out & shares_code).sum()),
         "same_formula": int((held_out & shares_formula).sum()),
         "near_features": int((held_out & near).sum()),
-        "near_threshold": NEAR,
+        "near_threshold": NEAR[distance],
+        "near_by": DISTANCES[distance],
         "n_without_twins": int(clean.sum()),
         "error_percent_held_out": _summary(errors[held_out]),
         "error_percent_without_twins": _summary(errors[clean]),
@@ -260,7 +264,7 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
         "source_digest": store.attribute("source_digest") or None,
         "by_part": {p: _summary(errors[np.array(sets) == p]) for p in sorted(set(sets))},
         "by_trust": by_trust(errors, [distrust[i] for i in rows]) if distrust is not None else None,
-        "leakage": leakage(errors, sets, twins, store.read("sites/nearest")[rows]),
+        "leakage": leakage(errors, sets, twins, store.read("sites/nearest")[rows], store.distance),
         "rejection": rejection(errors, site_sigma),
         "error_by_energy": error_by_energy(reference, mean, energies),
         "coverage_by_energy": coverage_by_energy(reference, mean, std, distribution, energies),

@@ -11,6 +11,7 @@ from ase.data import atomic_numbers
 
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models.calibration import Calibration, not_calibrated
+from xanes_hpc.models.distances import FEATURES, KERNEL
 from xanes_hpc.models.sigma_factors import NAMES, OTHER_BOUNDS, SPREAD_BOUNDS, Factor
 from xanes_hpc.spectra.distribution import Distribution
 from xanes_hpc.spectra.recipe import BroadeningConfig, NormalisationConfig, check_broadening, check_normalisation
@@ -235,6 +236,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "provenance.left_out": (_is_left_out, "an object with numbers of sites and spectra"),
     "interrupted": (lambda value: value is None or isinstance(value, bool), "true or false"),
     "graph": (_is_graph, "an object with the settings of graphs, and their hash"),
+    "distance": (lambda value: value in (None, FEATURES, KERNEL), f"{FEATURES} or {KERNEL}"),
     "trust": (_is_trust, "an object with threshold and elements"),
 }
 """By key of ``model.json``, a function that checks the value, and the expected value in words."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.models.feature_distance import mean_differences
+from xanes_hpc.models.distances import mean_differences
 from xanes_hpc.models.scaling import Array
 
 RADIAL_LABEL = re.compile(r"G2 (\S+) mu=([\d.]+)")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from xanes_hpc.models.aligned import Aligned
 from xanes_hpc.models.calibration import smoothed
-from xanes_hpc.models.kernels import Columns, Kernel, coupling
+from xanes_hpc.models.kernels import Columns, Kernel, Matern, coupling
 from xanes_hpc.models.numpy_network import Sample
 from xanes_hpc.models.scaling import Absorbers, Array, Scalers
 
@@ -83,6 +83,16 @@ class GaussianProcess:
         found = self.kernel.values(terms)
         found *= coupling(self.kernel, absorbers, self.absorbers)
         return found
+
+    def nearest(self, x: npt.NDArray[np.floating], terms: Array) -> npt.NDArray[np.float64]:
+        """Return the kernel distance of sites to their nearest landmark, (n_sites,); only for a Matérn kernel.
+
+        It is that of the kernel's largest component, √3 d: its similarity of two sites is (1 + √3 d) exp(-√3 d).
+        Features are as stored; the kernel's terms are (n_terms, n_sites, n_landmarks).
+        """
+        assert isinstance(self.kernel, Matern)
+        marks = self.landmarks[self.kernel.remoteness(terms).argmin(axis=1)]
+        return self.kernel.distances(self.scalers.features(x), marks)
 
     def joined(self, networks: Array, terms: Array, absorbers: Absorbers) -> npt.NDArray[np.floating]:
         """Return the weighted mean of networks' spectra, (…, n_sites, n_energies), and the regression's.

@@ -21,7 +21,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.models.feature_distance import mean_differences
+from xanes_hpc.models.distances import mean_differences
 from xanes_hpc.models.scaling import Absorbers, Array
 
 ROOT_3 = np.float32(np.sqrt(3.0))
@@ -159,6 +159,11 @@ class Matern:
         """Return √3 times the distance of the component with the largest amplitude, (n_sites, n_landmarks)."""
         squares = terms[int(np.argmax(self.amplitudes))]
         return np.asarray(ROOT_3 * np.sqrt(np.maximum(squares, np.float32(0.0))))
+
+    def distances(self, z: Array, others: Array) -> npt.NDArray[np.float64]:
+        """Return √3 times the distance between the rows of two arrays, as ``remoteness`` but exact."""
+        scales = self.scales[int(np.argmax(self.amplitudes))]
+        return np.asarray(np.sqrt(3.0 * (np.square(z - others, dtype=np.float64) @ scales)))
 
     def parameters(self) -> npt.NDArray[np.float64]:
         """Return amplitudes, scales, linear weights, offsets and coupling in one vector."""

@@ -13,8 +13,8 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from xanes_hpc.models.calibration import Calibration, smoothed
 from xanes_hpc.models.description import read_calibration
+from xanes_hpc.models.distances import FEATURES, KERNEL, mean_differences
 from xanes_hpc.models.domain import Domain
-from xanes_hpc.models.feature_distance import mean_differences
 from xanes_hpc.models.folder import ModelFolder
 from xanes_hpc.models.gaussian_process import GaussianProcess
 from xanes_hpc.models.numbers import SCALERS, SOFTNESS
@@ -112,6 +112,11 @@ class Model:
         return str(self.folder.description.get("uncertainty", {}).get("method", "dropout"))
 
     @property
+    def distance(self) -> str:
+        """What sites are compared by: ``KERNEL``, or ``FEATURES`` in models without a Gaussian process and old ones."""
+        return str(self.folder.description.get("distance", FEATURES))
+
+    @property
     def trust(self) -> dict[str, Any]:
         """The largest distance to the training sites, and their elements; empty for models without such limits."""
         value: dict[str, Any] = self.folder.description.get("trust") or {}
@@ -204,16 +209,19 @@ class Model:
         taken = x if graphs is None else graphs
         drawn = sample(self.members, taken, absorbers, n_draws, seed, self.method == "dropout", keep_draws)
         z = self.members[0].scalers.features(x)
-        differences = mean_differences(z, self.training_sites.features)
-        local = None
+        local = nearest = None
         if self.regression is not None:
             terms = self.regression.terms(x)
             drawn = self.regression.averaged(drawn, terms, absorbers, energies)
             local = self.regression.local_errors(terms, absorbers, energies)
+            if self.distance == KERNEL:
+                nearest = self.regression.nearest(x, terms)
+        if nearest is None:
+            differences = mean_differences(z, self.training_sites.features)
+            nearest = differences.min(axis=1, initial=np.inf).astype(np.float64)
         steepness, intensity = (
             smoothed(np.abs(y), energies) for y in (np.gradient(drawn.mean, energies, axis=1), drawn.mean)
         )
-        nearest = differences.min(axis=1, initial=np.inf).astype(np.float64)
         return drawn, Evidence(drawn.std, nearest, steepness, local, intensity, absorbers, self.domain.scores(z))
 
     @cached_property

@@ -41,7 +41,7 @@ class Evidence:
     spread : (n_sites, n_energies)
         Standard deviation of the draws.
     distance : (n_sites,), or None
-        Feature distance to the nearest training site.
+        Distance to the nearest training site.
     steepness : (n_sites, n_energies), or None
         Absolute slope of the mean spectrum per eV, smoothed: on a steep edge, a small shift is a large error.
     local_error : (n_sites, n_energies), or None

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.models.distances import DISTANCES, FEATURES, KERNEL
 from xanes_hpc.models.domain import Scores
 
 NEIGHBOURHOOD = 3.0
@@ -72,6 +73,7 @@ def reasons(
     unseen: Sequence[str],
     scores: Scores | None = None,
     neighbours: Callable[[int], int] | None = None,
+    distance_by: str = FEATURES,
 ) -> list[str]:
     """Return why each site is out of domain; an empty text if it is similar to the training set.
 
@@ -89,6 +91,8 @@ def reasons(
         The sites' scores; without them only the distance counts.
     neighbours
         Returns the number of neighbours of a site, by its index, within ``NEIGHBOURHOOD``; called for few sites.
+    distance_by
+        What the distance is: ``KERNEL``, or ``FEATURES``, which counts only without radial functions.
     """
     threshold, known, n = trust.get("threshold"), set(trust.get("elements", [])), trust.get("n_sites")
     rank = f"{100 * QUANTILE:.0f}th percentile" if n is None or n >= 1 / (1 - QUANTILE) else "largest"
@@ -98,8 +102,9 @@ def reasons(
     for i, (distance, formula, absorber) in enumerate(zip(nearest, formulas, unseen, strict=True)):
         found = [f"absorber not seen in training: {absorber}"] if absorber else []
         unlike = list(beyond[i]) if beyond else []
-        if threshold is not None and (scores is None or "profile" not in trust) and not distance <= threshold:
-            unlike.insert(0, f"feature distance {distance:.2g}, limit {threshold:.2g} ({limited_by})")
+        counts = distance_by == KERNEL or scores is None or "profile" not in trust
+        if threshold is not None and counts and not distance <= threshold:
+            unlike.insert(0, f"{DISTANCES[distance_by]} {distance:.2g}, limit {threshold:.2g} ({limited_by})")
         if unlike and neighbours is not None and "neighbours" in trust:
             known_counts, count = trust["neighbours"], neighbours(i)
             if not known_counts["least"] <= count <= known_counts["most"]:

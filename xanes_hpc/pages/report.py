@@ -215,7 +215,7 @@ def _pictures(
         ("Uncertainty: reliability, rejection and coverage", lambda path: errors.calibration(figures, of, path)),
         ("Predicted against reference intensity", lambda path: site_plots.parity(store, path, named)),
         (
-            "σ and error against feature distance from the training set",
+            "σ and error against distance from the training set",
             lambda path: site_plots.distance(store, path, named),
         ),
         *_mapped(store, mapped, named),

@@ -78,7 +78,7 @@ def leakage(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         ("held-out sites", "n_held_out"),
         ("same CSD code as a training site", "same_code"),
         ("same formula as a training site", "same_formula"),
-        (f"near-duplicates (feature distance < {figures['near_threshold']:g})", "near_features"),
+        (f"near-duplicates ({figures['near_by']} < {figures['near_threshold']:g})", "near_features"),
     )
     found = [(what, f"{figures[key]:,}") for what, key in shared]
     for what, key in (

@@ -9,6 +9,7 @@ from ase.data import chemical_symbols
 
 from xanes_hpc.analysis.evaluate import errors_of, references_to_compare
 from xanes_hpc.analysis.site_map import SiteMap
+from xanes_hpc.models.distances import DISTANCES, FEATURES, KERNEL
 from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.plotting.figures import COLOURS, PREDICTION, SECOND, figure_at
 from xanes_hpc.plotting.words import (
@@ -27,13 +28,18 @@ SCALE = "viridis"
 AXES = {"PCA": "principal component", "UMAP": "UMAP coordinate"}
 SIGMA_LABEL = "mean predicted σ (% of the mean intensity)"
 ERROR_LABEL = "error of the spectrum (%)"
-DISTANCE_LABEL = "feature distance to the nearest training site"
-DISTANCE = (
-    "Feature distance: mean difference of two sites' features, in standard deviations of the training set; 0 for a "
-    "training site itself."
-)
-"""What a feature distance is."""
+DISTANCE = {
+    FEATURES: "Feature distance: mean difference of two sites' features, in standard deviations of the training set; 0 "
+    "for a training site itself.",
+    KERNEL: "Kernel distance: difference of two sites' features, weighted by what the model's Gaussian process has "
+    "learned to count; 0 for a training site itself.",
+}
+"""What the distances are."""
 ERROR = "Error: Σ|prediction − reference| in % of Σ|reference|."
+
+
+def _distance_label(store: PredictionStore) -> str:
+    return f"{DISTANCES[store.distance]} to the nearest training site"
 
 
 def mean_sigma(store: PredictionStore) -> npt.NDArray[np.float64]:
@@ -101,10 +107,10 @@ def distance(store: PredictionStore, path: Path, named: str = "") -> None:
             for chosen, colour, marker, name in kinds:
                 if chosen.any():
                     axis.plot(nearest[rows][chosen], values[chosen], marker, ms=3, alpha=0.5, color=colour, label=name)
-            axis.set(xlabel=DISTANCE_LABEL, ylabel=label, xlim=(0, None), ylim=(0, None))
+            axis.set(xlabel=_distance_label(store), ylabel=label, xlim=(0, None), ylim=(0, None))
             legend_below(axis, 2)
         what = "Uncertainty and error" if store.has_reference else "Uncertainty"
-        caption(figure, DISTANCE, *([ERROR] if store.has_reference else []))
+        caption(figure, DISTANCE[store.distance], *([ERROR] if store.has_reference else []))
         _title(figure, store, f"{what} by distance from the training set", None, named)
 
 
@@ -147,14 +153,16 @@ def site_map(store: PredictionStore, found: SiteMap, path: Path, named: str = ""
         _coloured(figure, left, found.places[rows], values, label)
         elements = store.sites.element
         if np.unique(elements).size == 1 and np.isfinite(nearest).all():
-            _coloured(figure, right, found.places, nearest, DISTANCE_LABEL)
+            _coloured(figure, right, found.places, nearest, _distance_label(store))
         else:
             _by_element(right, found.places, elements)
         for axis in (left, right):
             if axis.get_legend_handles_labels()[0]:
                 legend_below(axis, 4, markerscale=2.0)
         caption(
-            figure, "Sites near each other have similar features, hence similar surroundings of the absorber.", DISTANCE
+            figure,
+            "Sites near each other have similar features, hence similar surroundings of the absorber.",
+            DISTANCE[store.distance],
         )
         _title(figure, store, "Map of sites by their features", None, named)
 

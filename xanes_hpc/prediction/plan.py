@@ -141,6 +141,7 @@ class PredictionPlan:
         model, calibration = self.model, self.model.calibration.as_dict()
         return {
             "model_digest": model.digest,
+            "distance": model.distance,
             "descriptor_hash": model.descriptor_hash,
             "n_draws": self.n_draws,
             "seed": self.options.seed,

@@ -132,6 +132,7 @@ class _Rows:
             reasons(
                 model.trust, nearest, formulas, unseen, Scores.joined(scores),
                 None if plan.structures is None else lambda i: self._neighbours(start + i),
+                model.distance,
             ),
         )  # fmt: skip
 

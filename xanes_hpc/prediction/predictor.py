@@ -43,7 +43,7 @@ class SitePrediction:
     treatment, unit
         As for ``spectra.spectrum.Spectrum``.
     nearest
-        Feature distance to the nearest training site.
+        Distance to the nearest training site.
     distrust
         Why the prediction is out of domain; empty if it is not.
     distribution
@@ -150,6 +150,7 @@ class SitePredictor:
         why = reasons(
             self.model.trust, nearest, [formula(structure.numbers)] * n, self.model.unseen(elements, [edge] * n),
             evidence.scores, lambda k: neighbour_list(batch.sites(k, k + 1), NEIGHBOURHOOD).distances.size,
+            self.model.distance,
         )  # fmt: skip
         shares = weights / weights.sum()
         mean, std, draws = shares @ drawn.mean, sigma[0], None

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import ConfigError, ModelError
-from xanes_hpc.models.feature_distance import mean_differences
+from xanes_hpc.models.distances import mean_differences
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.scaling import Array
 from xanes_hpc.models.training_sites import USED_SETS

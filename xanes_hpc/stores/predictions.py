@@ -87,8 +87,8 @@ def create_derived(
     if path is not None:
         hdf5.check_store(path, overwrite, [store.path])
     names = (
-        "model_digest", "descriptor_hash", "kind", "treatment", "unit", "reference_unit", "method", "source_digest",
-        "derivation",
+        "model_digest", "distance", "descriptor_hash", "kind", "treatment", "unit", "reference_unit", "method",
+        "source_digest", "derivation",
     )  # fmt: skip
     attributes: dict[str, Any] = {name: store.attribute(name) for name in names if store.attribute(name)}
     attributes |= {name: int(store.file.attrs[name]) for name in ("n_draws", "seed")}
@@ -196,6 +196,11 @@ class PredictionStore(hdf5.Store):
     def n_sites(self) -> int:
         """Number of sites."""
         return int(self.file["mean"].shape[0])
+
+    @property
+    def distance(self) -> str:
+        """What the distance to the nearest training site is: ``features`` or ``kernel``."""
+        return self.attribute("distance") or "features"
 
     @property
     def has_reference(self) -> bool:

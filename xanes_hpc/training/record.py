@@ -13,6 +13,7 @@ from xanes_hpc.config.files import to_toml
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.datasets import TrainingData, iterate
 from xanes_hpc.models.architectures import on_graphs
+from xanes_hpc.models.distances import FEATURES, KERNEL
 from xanes_hpc.models.folder import REGRESSION, SCALING, SITES, WEIGHTS, digests_of_files, write_description
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.numbers import write_regression, write_scalers
@@ -98,6 +99,7 @@ def describe(
         },
         "calibration": {},
         "regression": trained.process is not None,
+        "distance": FEATURES if trained.process is None else KERNEL,
         "interrupted": trained.interrupted,
     }
 

@@ -120,7 +120,7 @@ def _rows(figures: dict[str, Any]) -> dict[str, str]:
         without = audit["error_percent_without_twins"]
         rows["leakage"] = (
             f"{audit['same_code']:,} same CSD code, {audit['same_formula']:,} same formula, "
-            f"{audit['near_features']:,} near-duplicates (distance < {audit['near_threshold']:g}) among "
+            f"{audit['near_features']:,} near-duplicates ({audit['near_by']} < {audit['near_threshold']:g}) among "
             f"{audit['n_held_out']:,} held-out sites; "
             f"error % of the others {_number(without['mean'], '.2f')} ({without['n_sites']:,} sites)"
         )

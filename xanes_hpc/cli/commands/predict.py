@@ -35,7 +35,7 @@ OF_A_PLAN = (
 )  # fmt: skip
 
 SAME = 1e-6
-"""Feature distance below which a site counts as a training site."""
+"""Distance below which a site counts as a training site."""
 LISTED = 3
 """Number of out-of-domain sites that are named."""
 

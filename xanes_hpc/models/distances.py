@@ -1,4 +1,9 @@
-"""Feature distance: the mean absolute difference of standardised features."""
+"""Distances between sites.
+
+The feature distance is the mean absolute difference of standardised features, in which all count alike. The kernel
+distance is that of the largest component of a Gaussian process's kernel (``kernels.Matern``), which has learned what
+counts for the spectrum.
+"""
 
 import numpy as np
 
@@ -8,6 +13,10 @@ from xanes_hpc_kernels.manhattan import manhattan
 
 ROWS_AT_ONCE = 64
 """Largest number of rows that a thread computes at a time."""
+
+FEATURES, KERNEL = "features", "kernel"
+DISTANCES = {FEATURES: "feature distance", KERNEL: "kernel distance"}
+"""What sites are compared by, and its name for users."""
 
 
 def mean_differences(x: Array, landmarks: Array) -> Array:
