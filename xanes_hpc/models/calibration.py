@@ -19,6 +19,7 @@ from xanes_hpc.models.tails import fit_tails
 from xanes_hpc.spectra.distribution import GAUSSIAN, LEVELS, Distribution
 
 Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.bool_]
 
 SIGMAS = (1.0, 2.0, 3.0)
 NOMINAL = np.array([math.erf(k / math.sqrt(2.0)) for k in SIGMAS])
@@ -32,6 +33,8 @@ SMOOTHED_EV = 1.0
 SHRINKAGE = 20.0
 """Weight of the scale common to all energies, in sites."""
 FEWEST_SITES = 2
+ANY_SPREAD = (1e-12, 1e12)
+"""Limits of a spread, relative to the size of the spectra, that sigma does not depend on."""
 N_PARTS = 10
 """Number of parts that the calibration sites are divided into, to predict the scores of each from the others."""
 N_CANDIDATES = 400
@@ -196,6 +199,59 @@ def smoothed(values: Array, energies: Array) -> Array:
     """Return values (..., n_energies), smoothed over the energies (n_energies,) in eV with a Gaussian."""
     weights = np.exp(-0.5 * ((energies[:, None] - energies) / SMOOTHED_EV) ** 2)
     return np.asarray(values @ (weights / weights.sum(axis=1, keepdims=True)).T)
+
+
+def slopes_and_sizes(spectra: Array, energies: Array) -> tuple[Array, Array]:
+    """Return absolute slopes per eV and absolute values of spectra, (n_sites, n_energies), smoothed over energies."""
+    slopes = np.gradient(spectra, energies, axis=1)
+    return smoothed(np.abs(slopes), energies), smoothed(np.abs(spectra), energies)
+
+
+def typical_of_all(calibration: Calibration, errors: Array, evidence: Evidence, own: Rows) -> Calibration:
+    """Return a calibration with its scale corrected by how typical its sites are among all sites.
+
+    Parameters
+    ----------
+    calibration
+        A calibration from some of the sites.
+    errors : (n_sites, n_energies)
+        Absolute errors of all sites, from predictions of one kind.
+    evidence
+        What is known of these predictions.
+    own : (n_sites,)
+        Which sites the calibration is from.
+    """
+    z = errors / calibration.sigma(evidence)
+    return replace(calibration, scale=calibration.scale * _overall(z) / _overall(z[own]))
+
+
+def calibrate_without_spread(
+    errors: Array, evidence: Evidence, energies: Array, sizes: Array, known: tuple[Array, Evidence] | None = None
+) -> Calibration:
+    """Return a calibration in which sigma does not depend on the spread of the draws, from predictions without draws.
+
+    Parameters
+    ----------
+    errors : (n_sites, n_energies)
+        Absolute errors of these predictions.
+    evidence
+        What is known of them; all spreads are the same in units of ``sizes``.
+    energies, sizes
+        As in ``calibrate``.
+    known
+        Absolute errors of a few sites that are predicted with draws, and their evidence: they correct the scale as far
+        as they can.
+    """
+    found = calibrate(errors, np.zeros_like(errors), evidence, energies, sizes)
+    size = found.sizes[evidence.rows(found.sizes.size), None]
+    spread = float((np.hypot(evidence.spread, found.floor[evidence.rows(len(found.floor))]) / size).mean())
+    factors = {**found.factors, "spread": Factor(-1.0, spread, *ANY_SPREAD)}
+    found = replace(found, factors=factors)
+    if known is not None and len(known[0]):
+        few = _overall(known[0] / found.sigma(known[1]))
+        weight = len(known[0]) / (len(known[0]) + SHRINKAGE)
+        found = replace(found, scale=found.scale * few**weight)
+    return found
 
 
 def _typical(spread: Array, error: Array) -> Array:

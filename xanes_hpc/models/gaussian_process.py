@@ -44,6 +44,9 @@ class GaussianProcess:
         Absolute error of each landmark's scaled target when the regression is fitted without the sites of its label.
     aligned
         How shifts and shapes are averaged with plain spectra; None for plain spectra alone.
+    residuals : (n_fitted, n_energies) float32, or None
+        Of a process that was just fitted: scaled targets of its sites, the last landmarks, minus the spectra predicted
+        without the sites of their labels. They are not stored.
     """
 
     landmarks: Array
@@ -54,6 +57,7 @@ class GaussianProcess:
     scalers: Scalers
     errors: Array | None = None
     aligned: Aligned | None = None
+    residuals: Array | None = None
 
     def __str__(self) -> str:
         return shares_in_words(self.share, None if self.aligned is None else self.aligned.share)
@@ -125,16 +129,20 @@ class GaussianProcess:
         return Sample(mean, rest * np.hypot(drawn.std, apart), draws)
 
     def local_errors(
-        self, terms: Array, absorbers: Absorbers, energies: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64] | None:
+        self, terms: Array, absorbers: Absorbers, energies: npt.NDArray[np.float64],
+        left_out: npt.NDArray[np.bool_] | None = None,
+    ) -> npt.NDArray[np.float64] | None:  # fmt: skip
         """Return the mean error at the landmarks near each site, (n_sites, n_energies), or None if errors are unknown.
 
         The mean is over landmarks of the same element and edge. Their weights fall off with the distance beyond the
         nearest one, ``SHARPER`` times as fast as the kernel. The result is smoothed over the energies, eV.
+        Landmarks that are left out, (n_sites, n_landmarks), do not count.
         """
         if self.errors is None:
             return None
         remote = self.kernel.remoteness(terms)
+        if left_out is not None:
+            remote = np.where(left_out, np.float32(np.inf), remote)
         same = coupling(self.kernel, absorbers, self.absorbers) >= 1.0
         own = np.where(same, remote, np.float32(np.inf))
         nearest = own.min(axis=1, initial=np.inf)[:, None]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import atomic_numbers, chemical_symbols
 
-from xanes_hpc.models.calibration import Calibration, smoothed
+from xanes_hpc.models.calibration import Calibration, slopes_and_sizes
 from xanes_hpc.models.description import read_calibration
 from xanes_hpc.models.distances import FEATURES, KERNEL, mean_differences
 from xanes_hpc.models.domain import Domain
@@ -219,9 +219,7 @@ class Model:
         if nearest is None:
             differences = mean_differences(z, self.training_sites.features)
             nearest = differences.min(axis=1, initial=np.inf).astype(np.float64)
-        steepness, intensity = (
-            smoothed(np.abs(y), energies) for y in (np.gradient(drawn.mean, energies, axis=1), drawn.mean)
-        )
+        steepness, intensity = slopes_and_sizes(drawn.mean, energies)
         return drawn, Evidence(drawn.std, nearest, steepness, local, intensity, absorbers, self.domain.scores(z))
 
     @cached_property

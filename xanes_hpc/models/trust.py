@@ -34,19 +34,22 @@ def describe_trust(
     formulas: Iterable[str],
     beyond: Mapping[str, Any] | None = None,
     neighbours: npt.NDArray[np.int64] | None = None,
+    n_sites: int | None = None,
 ) -> dict[str, Any]:
     """Return the description of a model's domain for ``model.json``.
 
     Parameters
     ----------
     nearest
-        Distance of each calibration site to the nearest training site, (n_sites,); without sites there is no threshold.
+        Distance of held-out sites to the nearest training site, (n_held_out,); without sites there is no threshold.
     formulas
         Formulas of the training sites' structures.
     beyond
         Limits of the scores, as returned by ``domain.limits``.
     neighbours
         Number of neighbours of training sites within ``NEIGHBOURHOOD``; None if unknown.
+    n_sites
+        Number of calibration sites, which ``beyond`` is from; by default as many as distances.
     """
     formulas = list(formulas)
     common = _in_common(formulas)
@@ -54,7 +57,8 @@ def describe_trust(
     return {
         "threshold": threshold,
         "quantile": QUANTILE,
-        "n_sites": len(nearest),
+        "n_sites": len(nearest) if n_sites is None else n_sites,
+        "n_nearest": len(nearest),
         "elements": sorted(elements_of(formulas)),
         **({"in_common": common} if common else {}),
         **(beyond or {}),
@@ -94,11 +98,12 @@ def reasons(
     distance_by
         What the distance is: ``KERNEL``, or ``FEATURES``, which counts only without radial functions.
     """
-    threshold, known, n = trust.get("threshold"), set(trust.get("elements", [])), trust.get("n_sites")
+    threshold, known = trust.get("threshold"), set(trust.get("elements", []))
+    n = trust.get("n_nearest", trust.get("n_sites"))  # older models have one number
     rank = f"{100 * QUANTILE:.0f}th percentile" if n is None or n >= 1 / (1 - QUANTILE) else "largest"
-    limited_by = f"{rank} of {'the' if n is None else f'{n:,}'} calibration sites"
+    limited_by = f"{rank} of {'the' if n is None else f'{n:,}'} held-out sites"
     texts = []
-    beyond = _beyond(trust, scores, n)
+    beyond = _beyond(trust, scores, trust.get("n_sites"))
     for i, (distance, formula, absorber) in enumerate(zip(nearest, formulas, unseen, strict=True)):
         found = [f"absorber not seen in training: {absorber}"] if absorber else []
         unlike = list(beyond[i]) if beyond else []

@@ -64,17 +64,18 @@ def fit(
         if together is not None:
             rest = np.eye(len(x)) - root @ cho_solve(factor, root.T)
             residuals = left_out(y - root @ solution, rest, together[landmarks.chosen])
-    errors = None if residuals is None else errors_of(residuals, y, absorbers, aligned)
+    of_spectra = None if residuals is None else residuals_of(residuals, y, absorbers, aligned)
     return GaussianProcess(
-        x, absorbers.astype(np.int32), coefficients.astype(np.float32), kernel, share, scalers, errors, aligned
-    )
+        x, absorbers.astype(np.int32), coefficients.astype(np.float32), kernel, share, scalers,
+        None if of_spectra is None else np.abs(of_spectra), aligned, of_spectra,
+    )  # fmt: skip
 
 
-def errors_of(residuals: npt.NDArray[np.float64], y: Array, absorbers: Absorbers, aligned: Aligned | None) -> Array:
-    """Return the absolute errors of scaled spectra, (n_sites, n_energies), from the residuals of all columns."""
+def residuals_of(residuals: npt.NDArray[np.float64], y: Array, absorbers: Absorbers, aligned: Aligned | None) -> Array:
+    """Return the residuals of scaled spectra, (n_sites, n_energies), from those of all columns."""
     if aligned is not None:
         residuals = y[:, : aligned.energies.size] - aligned.joined(y - residuals, absorbers)
-    return np.abs(residuals).astype(np.float32)
+    return residuals.astype(np.float32)
 
 
 def left_out(

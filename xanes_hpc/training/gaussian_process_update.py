@@ -21,7 +21,7 @@ from xanes_hpc.models.gaussian_process import GaussianProcess
 from xanes_hpc.models.kernels import Matern, coupling
 from xanes_hpc.models.scaling import Absorbers, Array, Scalers
 from xanes_hpc.models.training_sites import REFERENCE_SITES
-from xanes_hpc.training.gaussian_process_fit import errors_of, left_out, scaled
+from xanes_hpc.training.gaussian_process_fit import left_out, residuals_of, scaled
 from xanes_hpc.training.kernel_flow import NOISE
 
 DISCREPANCIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -95,17 +95,17 @@ def update(
     inverse = np.linalg.inv(joint.matrix)
     own = inverse @ joint.residuals
     coefficients = np.concatenate([joint.coefficients - joint.weights @ own, own])
-    errors = None
+    errors = residuals = None
     if together is not None:
-        found = errors_of(left_out(own, inverse, together[sites.chosen]), joint.y, joint.absorbers, aligned)
-        theirs = earlier.errors
+        residuals = residuals_of(left_out(own, inverse, together[sites.chosen]), joint.y, joint.absorbers, aligned)
+        theirs, found = earlier.errors, np.abs(residuals)
         if theirs is None:
             theirs = np.broadcast_to(found.mean(axis=0), (len(earlier.landmarks), found.shape[1]))
         errors = np.concatenate([theirs, found])
     return GaussianProcess(
         np.concatenate([earlier.landmarks, joint.x]),
         np.concatenate([earlier.absorbers, joint.absorbers]).astype(np.int32),
-        coefficients.astype(np.float32), kernel, share, scalers, errors, aligned,
+        coefficients.astype(np.float32), kernel, share, scalers, errors, aligned, residuals,
     )  # fmt: skip
 
 

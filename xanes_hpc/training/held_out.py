@@ -9,12 +9,13 @@ import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from xanes_hpc.data.datasets import TrainingData
-from xanes_hpc.models.calibration import calibrate, not_calibrated
+from xanes_hpc.models.calibration import calibrate, calibrate_without_spread, not_calibrated, typical_of_all
 from xanes_hpc.models.domain import Domain, Scores, limits, profile_columns
 from xanes_hpc.models.model import Model
-from xanes_hpc.models.sigma_factors import Evidence
+from xanes_hpc.models.sigma_factors import FEWEST_FOR_FACTORS, Evidence
 from xanes_hpc.models.training_sites import REFERENCE_SITES, SETS
 from xanes_hpc.models.trust import NEIGHBOURHOOD, describe_trust
+from xanes_hpc.training.leave_group_out import LeaveGroupOut
 
 CALIBRATION_DRAWS = 100
 MOST_CALIBRATION_SITES = 5000
@@ -92,19 +93,40 @@ def held_out(
     return HeldOut.joined(found) if found else None
 
 
-def calibrated(known: HeldOut | None, model: Model, data: TrainingData) -> dict[str, Any]:
-    """Return calibration and trust of a model for ``model.json``, from held-out sites; uncalibrated without any."""
+def calibrated(
+    known: HeldOut | None, model: Model, data: TrainingData, every: LeaveGroupOut | None = None
+) -> dict[str, Any]:
+    """Return calibration and trust of a model for ``model.json``.
+
+    Parameters
+    ----------
+    known
+        Predictions of held-out sites.
+    model, data
+        The model and its data.
+    every
+        Leave-group-out errors of the Gaussian process. They say how typical the held-out sites are of all sites. If
+        there are too few held-out sites to fit the factors of sigma to, sigma comes from these errors.
+    """
     energies, _ = model.grid
     calibration, nearest, beyond = not_calibrated(energies.size), np.empty(0), {}
+    sizes = np.sqrt(np.mean(np.square(model.members[0].scalers.target_scale), axis=1))
+    n_known = 0 if known is None else known.n_sites
     if known is not None:
-        sizes = np.sqrt(np.mean(np.square(model.members[0].scalers.target_scale), axis=1))
         calibration = calibrate(known.reference, known.mean, known.evidence, energies, sizes)
         beyond = limits(known.scores, profile_columns(data.first.features.labels))
         nearest = nearest if known.evidence.distance is None else known.evidence.distance
+    if every is not None and len(every.errors) >= FEWEST_FOR_FACTORS:
+        if n_known >= FEWEST_FOR_FACTORS:
+            calibration = typical_of_all(calibration, every.errors, every.evidence, every.calibrated)
+        else:
+            few = None if known is None else (np.abs(known.reference - known.mean), known.evidence)
+            calibration = calibrate_without_spread(every.errors, every.evidence, energies, sizes, few)
+        nearest = every.evidence.distance if every.evidence.distance is not None else nearest
     trained = np.isin(data.sets, [SETS.index(name) for name in model.training_sites.trained])
     formulas = [f for f, chosen in zip(data.formulas, trained, strict=True) if chosen]
     formulas += [formula for _, formula in model.training_sites.earlier]
-    trust = describe_trust(nearest, formulas, beyond, _neighbours(data, trained))
+    trust = describe_trust(nearest, formulas, beyond, _neighbours(data, trained), n_known)
     return {"calibration": calibration.as_dict(), "trust": trust}
 
 

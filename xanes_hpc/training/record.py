@@ -15,12 +15,14 @@ from xanes_hpc.data.datasets import TrainingData, iterate
 from xanes_hpc.models.architectures import on_graphs
 from xanes_hpc.models.distances import FEATURES, KERNEL
 from xanes_hpc.models.folder import REGRESSION, SCALING, SITES, WEIGHTS, digests_of_files, write_description
+from xanes_hpc.models.gaussian_process import GaussianProcess
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.numbers import write_regression, write_scalers
 from xanes_hpc.models.scaling import Array, Scalers
 from xanes_hpc.models.training_sites import REFERENCE_SITES, SETS, USED_SETS, TrainingSites
 from xanes_hpc.training.epochs import Epoch
 from xanes_hpc.training.held_out import HeldOut, calibrated, held_out
+from xanes_hpc.training.leave_group_out import leave_group_out
 from xanes_hpc.training.plan import Digests, resolved_run
 from xanes_hpc.training.stages import Result, Trained
 
@@ -131,16 +133,26 @@ def _versions() -> dict[str, str]:
     return {"xanes-hpc": __version__, "tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
 
 
-def _write_sites(folder: Path, data: TrainingData, trained: Trained, sets: Sequence[str], seed: int) -> None:
-    """Write the sites of the model, and the Gaussian process fitted to some of their sets, in place of earlier ones."""
+def _write_sites(
+    folder: Path, data: TrainingData, trained: Trained, sets: Sequence[str], seed: int
+) -> GaussianProcess | None:
+    """Write the sites of the model, in place of earlier ones, and the Gaussian process fitted to some of their sets.
+
+    Returns
+    -------
+    The process, if there is one.
+    """
     for name in (SITES, REGRESSION):
         (folder / name).unlink(missing_ok=True)
     scalers, process, earlier = trained.last.scalers, trained.process, trained.last.earlier
     landmarks = [earlier.landmarks] if process is not None and process.updates and earlier is not None else []
     known = trained.start.sites if trained.start else []
     reference_sites(data, scalers, sets, seed, known, landmarks).write(folder / SITES)
-    if process is not None:
-        write_regression(folder / REGRESSION, process.fit(data, sets, scalers, seed, earlier))
+    if process is None:
+        return None
+    fitted = process.fit(data, sets, scalers, seed, earlier)
+    write_regression(folder / REGRESSION, fitted)
+    return fitted
 
 
 def write_model(
@@ -175,18 +187,19 @@ def write_model(
         own.mkdir(parents=True)
         last.trainer.save(member, own / WEIGHTS)
         write_scalers(own / SCALING, last.scalers)
-    _write_sites(folder, data, trained, last.sets, run.training.seed)
+    process = _write_sites(folder, data, trained, last.sets, run.training.seed)
     write_history(trained.epochs, folder / "history.csv")
     (folder / "run.toml").write_text(to_toml(resolved_run(run, data, output)), encoding="utf-8")
     description = describe(run, data, trained, digests, plan)
     write_description(folder, description)
     model = Model.open(folder)
     known = HeldOut.joined(folds) if folds else held_out(model, data, "calibration", run.training.seed)
-    description |= calibrated(known, model, data)
-    if folds and known is not None:
-        description["provenance"]["held_out"] = {"folds": len(folds), "sites": known.n_sites}
     fitted = tuple(name for name in USED_SETS if data.sites_in(name).n_sites) if trained.process else last.sets
     if fitted != last.sets:
-        _write_sites(folder, data, trained, fitted, run.training.seed)
+        process = _write_sites(folder, data, trained, fitted, run.training.seed)
+    every = None if process is None or folds else leave_group_out(process, data, fitted, run.training.seed)
+    description |= calibrated(known, model, data, every)
+    if folds and known is not None:
+        description["provenance"]["held_out"] = {"folds": len(folds), "sites": known.n_sites}
     write_description(folder, description | {"files": digests_of_files(folder)})
     return trained.result(data, fitted)
