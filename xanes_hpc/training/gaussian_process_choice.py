@@ -12,13 +12,15 @@ from xanes_hpc.models.aligned import Aligned
 from xanes_hpc.models.gaussian_process import GaussianProcess, shares_in_words
 from xanes_hpc.models.kernels import Matern
 from xanes_hpc.models.scaling import Scalers
-from xanes_hpc.models.training_sites import REFERENCE_SITES
+from xanes_hpc.models.training_sites import LEFT_OUT, REFERENCE_SITES
 from xanes_hpc.training.gaussian_process_fit import fit, scaled
 from xanes_hpc.training.gaussian_process_update import Earlier, kernel_of_update, update
 from xanes_hpc.training.kernel_flow import Sites, blocks_of, first_coupling, first_kernel, learn
 
 MOST_VALIDATION_SITES = 10_000
 """Validation sites that the share is chosen on; a seeded sample if there are more."""
+N_PARTS = 3
+"""Number of parts of the sites whose residuals come from kernels learned without them."""
 LENGTHS = (0.7, 2.0)
 """Initial length scales of the kernel's components."""
 SHARES = np.linspace(0.0, 0.95, 20)
@@ -67,6 +69,33 @@ class Choice:
         if earlier is not None and self.updates:
             return update(data.sites_in(*sets), scalers, earlier, self.kernel, self.share, seed, data.together, aligned)
         return fit(data.sites_in(*sets), scalers, self.kernel, self.share, seed, data.together, aligned)
+
+
+def kernel_left_out(
+    choice: Choice, data: TrainingData, sets: Sequence[str], scalers: Scalers, seed: int
+) -> GaussianProcess:
+    """Return the process fitted to sets, but its residuals are those of kernels learned without the sites' parts.
+
+    A kernel learned from few sites fits them better than others; so do the leave-group-out errors of a process with this
+    kernel. The sites are divided into ``N_PARTS`` parts, by formula; each part's residuals come from a kernel that was
+    learned from the other parts.
+    """
+    aligned = Aligned(data.first.targets.grid.energies, scalers, choice.aligned) if choice.aligned else None
+    sites = data.sites_in(*sets)
+    _, groups = np.unique(data.together, return_inverse=True)
+    parts = np.random.default_rng(seed).permutation(int(groups.max()) + 1)[groups] % N_PARTS
+    process = fit(sites, scalers, choice.kernel, choice.share, seed, data.together, aligned)
+    assert process.residuals is not None
+    residuals = process.residuals.copy()
+    for part in range(N_PARTS):
+        rest = replace(data, sets=np.where(parts == part, LEFT_OUT, data.sets).astype(np.uint8))
+        own = parts[sites.chosen] == part
+        if own.any() and rest.sites_in(*sets).n_sites:
+            kernel = learn_kernel(rest, sets, scalers, seed, aligned)
+            fitted = fit(sites, scalers, kernel, choice.share, seed, data.together, aligned)
+            assert fitted.residuals is not None
+            residuals[own] = fitted.residuals[own]
+    return replace(process, residuals=residuals)
 
 
 def choose(

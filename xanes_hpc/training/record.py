@@ -19,8 +19,10 @@ from xanes_hpc.models.gaussian_process import GaussianProcess
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.numbers import write_regression, write_scalers
 from xanes_hpc.models.scaling import Array, Scalers
+from xanes_hpc.models.sigma_factors import FEWEST_FOR_FACTORS
 from xanes_hpc.models.training_sites import REFERENCE_SITES, SETS, USED_SETS, TrainingSites
 from xanes_hpc.training.epochs import Epoch
+from xanes_hpc.training.gaussian_process_choice import kernel_left_out
 from xanes_hpc.training.held_out import HeldOut, calibrated, held_out
 from xanes_hpc.training.leave_group_out import leave_group_out
 from xanes_hpc.training.plan import Digests, resolved_run
@@ -197,7 +199,11 @@ def write_model(
     fitted = tuple(name for name in USED_SETS if data.sites_in(name).n_sites) if trained.process else last.sets
     if fitted != last.sets:
         process = _write_sites(folder, data, trained, fitted, run.training.seed)
-    every = None if process is None or folds else leave_group_out(process, data, fitted, run.training.seed)
+    every = None
+    if trained.process is not None and process is not None and not folds:
+        if (known is None or known.n_sites < FEWEST_FOR_FACTORS) and not trained.process.updates:
+            process = kernel_left_out(trained.process, data, fitted, last.scalers, run.training.seed)
+        every = leave_group_out(process, data, fitted, run.training.seed)
     description |= calibrated(known, model, data, every)
     if folds and known is not None:
         description["provenance"]["held_out"] = {"folds": len(folds), "sites": known.n_sites}
