@@ -76,8 +76,8 @@ def kernel_left_out(
 ) -> GaussianProcess:
     """Return the process fitted to sets, but its residuals are those of kernels learned without the sites' parts.
 
-    A kernel learned from few sites fits them better than others; so do the leave-group-out errors of a process with this
-    kernel. The sites are divided into ``N_PARTS`` parts, by formula; each part's residuals come from a kernel that was
+    A kernel learned from few sites suits them better than others, and the leave-group-out errors of a process with this
+    kernel are too small. The sites are divided into ``N_PARTS`` parts, by formula; each part's residuals come from a kernel that was
     learned from the other parts.
     """
     aligned = Aligned(data.first.targets.grid.energies, scalers, choice.aligned) if choice.aligned else None

@@ -28,6 +28,9 @@ from xanes_hpc.training.leave_group_out import leave_group_out
 from xanes_hpc.training.plan import Digests, resolved_run
 from xanes_hpc.training.stages import Result, Trained
 
+MOST_LEARNED_AGAIN = 1000
+"""Sites up to which the kernel is learned again without a part of them at a time; with more, it suits all alike."""
+
 
 def reference_sites(
     data: TrainingData, scalers: Scalers, trained: Sequence[str], seed: int, earlier: list[tuple[str, str]],
@@ -201,7 +204,8 @@ def write_model(
         process = _write_sites(folder, data, trained, fitted, run.training.seed)
     every = None
     if trained.process is not None and process is not None and not folds:
-        if (known is None or known.n_sites < FEWEST_FOR_FACTORS) and not trained.process.updates:
+        few_known = known is None or known.n_sites < FEWEST_FOR_FACTORS
+        if few_known and data.sites_in(*fitted).n_sites <= MOST_LEARNED_AGAIN and not trained.process.updates:
             process = kernel_left_out(trained.process, data, fitted, last.scalers, run.training.seed)
         every = leave_group_out(process, data, fitted, run.training.seed)
     description |= calibrated(known, model, data, every)
