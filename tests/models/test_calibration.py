@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from xanes_hpc.models import calibration as uncertainty
-from xanes_hpc.models.calibration import NOMINAL, Calibration, calibrate, conformal_scores, not_calibrated
+from xanes_hpc.models.calibration import (
+    NOMINAL,
+    Calibration,
+    calibrate,
+    calibrate_without_spread,
+    conformal_scores,
+    not_calibrated,
+    typical_of_all,
+)
 from xanes_hpc.models.description import is_calibration, read_calibration
 from xanes_hpc.models.sigma_factors import Evidence
 from xanes_hpc.spectra.distribution import GAUSSIAN, LEVELS, Distribution
@@ -327,3 +335,41 @@ def test_wrong_values_of_a_calibration_are_recognised(changed):
     assert is_calibration(value)
     assert not is_calibration(value | changed)
     assert is_calibration(value | {"floor": [[0.0, 0.1], [0.2, 0.3]]})
+
+
+def of_two_kinds(n, seed):
+    """Return errors of easy sites, then of difficult ones, whose evidence does not tell them apart."""
+    random = np.random.default_rng(seed)
+    size = np.repeat([0.05, 0.15], n)[:, None]
+    return np.abs(random.normal(0.0, size, (2 * n, ENERGIES.size))), np.repeat([True, False], n)
+
+
+def test_a_calibration_from_easy_sites_is_corrected_by_the_errors_of_all():
+    error, easy = of_two_kinds(200, 0)
+    evidence = Evidence(np.full_like(error, 0.1))
+    from_easy = calibrate(error[easy], np.zeros_like(error[easy]), Evidence(evidence.spread[easy]), ENERGIES)
+    from_all = calibrate(error, np.zeros_like(error), evidence, ENERGIES)
+    other, _ = of_two_kinds(200, 1)  # of another model, with the same sites easy, and twice the errors
+    found = typical_of_all(from_easy, 2.0 * other, evidence, easy)
+    before, after = (np.mean(error < own.sigma(evidence)) for own in (from_easy, found))
+    assert before < 0.55
+    assert after == pytest.approx(NOMINAL[0], abs=0.06)
+    assert after == pytest.approx(np.mean(error < from_all.sigma(evidence)), abs=0.1)
+    same = typical_of_all(from_easy, error, evidence, np.ones(len(error), bool))
+    np.testing.assert_allclose(same.scale, from_easy.scale)
+
+
+def test_without_draws_sigma_depends_on_the_rest_alone():
+    random = np.random.default_rng(0)
+    distance = random.uniform(0.5, 2.0, 400)
+    error = np.abs(random.normal(0.0, 0.1 * distance[:, None], (400, ENERGIES.size)))
+    sizes = np.array([0.5])
+    evidence = Evidence(np.full_like(error, 0.5), distance)
+    found = calibrate_without_spread(error, evidence, ENERGIES, sizes)
+    for spread in (1e-4, 0.3):
+        sigma = found.sigma(Evidence(np.full_like(error, spread), distance))
+        within = np.mean(error < sigma * found.distribution.half_width(0.6827))
+        assert within == pytest.approx(0.6827, abs=0.03)
+    few = (3.0 * error[:20], Evidence(np.full_like(error, 0.2)[:20], distance[:20]))
+    corrected = calibrate_without_spread(error, evidence, ENERGIES, sizes, few)
+    np.testing.assert_allclose(corrected.scale, found.scale * 3.0**0.5, rtol=0.1)

@@ -237,7 +237,7 @@ def test_local_errors_are_means_over_the_landmarks_around(fitted):
 
 
 def test_kernel_distances_are_those_of_the_largest_component_and_vanish_for_landmarks(fitted):
-    part, scalers, x, absorbers, _ = fitted
+    part, scalers, x, *_ = fitted
     kernel, _ = matern(x.shape[1])
     regression = fit(part, scalers, kernel, 0.5, seed=0, n_landmarks=30)
     z, marks = scalers.features(x), regression.landmarks

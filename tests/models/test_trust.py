@@ -31,7 +31,7 @@ def test_without_held_out_sites_there_is_no_threshold():
 
 
 TRUST = {"threshold": 1.0, "quantile": 0.99, "elements": ["C", "Fe", "O"]}
-UNLIKE, LIMIT = "unlike the training set: feature distance", "(99th percentile of the calibration sites)"
+UNLIKE, LIMIT = "unlike the training set: feature distance", "(99th percentile of the held-out sites)"
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_reasons(nearest, formula, unseen, expected):
 
 
 @pytest.mark.parametrize(
-    ("n_sites", "basis"), [(4, "largest of 4 calibration sites"), (1204, "99th percentile of 1,204 calibration sites")]
+    ("n_sites", "basis"), [(4, "largest of 4 held-out sites"), (1204, "99th percentile of 1,204 held-out sites")]
 )
 def test_a_reason_names_the_sites_behind_its_limit(n_sites, basis):
     trust = describe_trust(np.linspace(0.5, 1.0, n_sites), ["FeO"])

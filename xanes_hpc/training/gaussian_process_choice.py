@@ -77,8 +77,8 @@ def kernel_left_out(
     """Return the process fitted to sets, but its residuals are those of kernels learned without the sites' parts.
 
     A kernel learned from few sites suits them better than others, and the leave-group-out errors of a process with this
-    kernel are too small. The sites are divided into ``N_PARTS`` parts, by formula; each part's residuals come from a kernel that was
-    learned from the other parts.
+    kernel are too small. The sites are divided into ``N_PARTS`` parts, by formula; each part's residuals come from a
+    kernel that was learned from the other parts.
     """
     aligned = Aligned(data.first.targets.grid.energies, scalers, choice.aligned) if choice.aligned else None
     sites = data.sites_in(*sets)
