@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.builders import refused, run
 from support.shared import made_once
-from support.trainings import run_of, train_on
+from support.trainings import history, run_of, train_on
 
 import xanes_hpc as xh
 from xanes_hpc import descriptors
@@ -26,6 +26,7 @@ from xanes_hpc.structures.graphs import Graphs, GraphSettings
 from xanes_hpc.structures.rattling import Rattling
 from xanes_hpc.training import kernel_flow
 from xanes_hpc.training.check import prepare
+from xanes_hpc.training.stages import Observer
 
 GRAPH = (
     '[model]\nname = "graph"\nchannels = 8\nlayers = 2\nfilters = 8\nradial = 8\nwidth = 16\n'
@@ -196,3 +197,50 @@ def test_training_twice_gives_the_same_weights(trained, tmp_path):
             file.visititems(lambda _, node, own=values: own.append(node[:]) if isinstance(node, h5py.Dataset) else None)
             found.append(np.concatenate([v.ravel() for v in values]))
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-5)
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def test_a_stopped_training_resumes_to_the_same_model(trained, tmp_path):
+    """It is stopped in both stages, after a checkpoint."""
+    settings = {"training__epochs": 5, "training__checkpoint_minutes": 0.0}
+    path = trained / "f.h5"
+    whole = train_on(path, tmp_path / "whole", network=GRAPH, **settings)
+    for stage, epoch in (("choose", 3), ("refit", 2)):
+
+        def stop(found, at=(stage, epoch)):
+            if (found.stage, found.epoch) == at:
+                raise Killed
+
+        with pytest.raises(Killed):
+            train_on(
+                path, tmp_path / "stopped", network=GRAPH, observer=Observer(epoch=stop), resume=stage == "refit",
+                **settings,
+            )  # fmt: skip
+    resumed = train_on(path, tmp_path / "stopped", network=GRAPH, resume=True, **settings)
+    for name, arrays in whole.members[0].weights.items():
+        for mine, other in zip(arrays, resumed.members[0].weights[name], strict=True):
+            np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(whole.calibration.scale, resumed.calibration.scale, rtol=1e-4)
+
+
+def test_a_start_with_other_graphs_is_refused(trained, small, tmp_path):
+    shutil.copy(small / "small.h5", tmp_path)
+    with StructureStore(tmp_path / "small.h5") as source:
+        featurise(source, descriptors.load("wacsf", "xanesnet-49"), tmp_path / "f.h5", graph=GraphSettings(cutoff=4.0))
+    with pytest.raises(ModelError, match=r"expected graphs with .*cutoff=6\.0.*, received .*cutoff=4\.0"):
+        train_on(tmp_path / "f.h5", tmp_path / "m", network=GRAPH, transfer__model=str(trained / "g.model"))
+
+
+def test_a_graph_model_is_a_start(trained, tmp_path):
+    """Its networks and its process are moved to spectra of the same kind, and are as good as before at least."""
+    best = min(history(Model.open(trained / "g.model"), "validation_error_percent"))
+    model = train_on(
+        trained / "f.h5", tmp_path / "m", network=GRAPH, transfer__model=str(trained / "g.model"),
+        training__gaussian_process=True, training__epochs=1,
+    )  # fmt: skip
+    first, *_ = history(model, "validation_error_percent")
+    assert first < 1.05 * best
+    assert model.regression.kernel.coupling is not None
