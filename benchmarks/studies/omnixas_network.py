@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.config.files import load_run
-from xanes_hpc.data.datasets import iterate
+from xanes_hpc.data.datasets import iterate, statistics
 from xanes_hpc.data.gather import gather
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.training.check import resolved
@@ -30,10 +30,10 @@ def sets_of(features: Path, flags: Mapping[str, Any], folder: Path) -> Sets:
         opened.callback(pairs[0][1].file.close)
         config = resolved(load_run(None, folder, dict(flags)), store.n_features)
         data = opened.enter_context(closing(gather(config, pairs)))
-        found = {}
+        scalers, found = statistics(data.sites_in("train"), "sqrt").scalers("global"), {}
         for name in ("train", "validation", "calibration", "test"):
             x, _, y = (np.concatenate(arrays) for arrays in zip(*iterate(data.sites_in(name)), strict=True))
-            found[name] = x.astype(np.float32), y.astype(np.float64)
+            found[name] = scalers.features(x), y.astype(np.float64)
     return found
 
 
@@ -42,7 +42,7 @@ def predicted(sets: Sets, seed: int, epochs: int | None = None) -> npt.NDArray[n
     import keras
 
     (x, y), (x_val, y_val), (x_test, _) = (sets[name] for name in ("train", "validation", "test"))
-    centre, scale, size = x.mean(axis=0), x.std(axis=0) + 1e-6, y.mean()
+    size = y.mean()
     best: tuple[float, npt.NDArray[np.float64]] | None = None
     for rate in RATES:
         keras.utils.set_random_seed(seed)
@@ -57,12 +57,12 @@ def predicted(sets: Sets, seed: int, epochs: int | None = None) -> npt.NDArray[n
         network.compile(keras.optimizers.Adam(rate), "mse")
         stop = keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True)
         network.fit(
-            (x - centre) / scale, y / size, BATCH, epochs or EPOCHS, verbose=0, callbacks=[stop],
-            validation_data=((x_val - centre) / scale, y_val / size),
+            x, y / size, BATCH, epochs or EPOCHS, verbose=0, callbacks=[stop],
+            validation_data=(x_val, y_val / size),
         )  # fmt: skip
-        loss = float(network.evaluate((x_val - centre) / scale, y_val / size, verbose=0))
+        loss = float(network.evaluate(x_val, y_val / size, verbose=0))
         if best is None or loss < best[0]:
-            best = loss, size * network.predict((x_test - centre) / scale, verbose=0).astype(np.float64)
+            best = loss, size * network.predict(x_test, verbose=0).astype(np.float64)
         keras.backend.clear_session()
     assert best is not None
     return best[1]

@@ -18,6 +18,7 @@ from xanes_hpc.models.training_sites import LEFT_OUT, SETS
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import TargetStore
+from xanes_hpc.structures.absorbers import reduced_formula
 from xanes_hpc.structures.graphs import Graphs
 
 SOFTNESS = 0.05
@@ -220,8 +221,12 @@ class TrainingData:
 
     @property
     def together(self) -> npt.NDArray[np.str_]:
-        """Each site's formula, or its name if that is unknown; sites of a formula are held out together."""
-        return np.array([formula or name for formula, name in zip(self.formulas, self.names, strict=True)])
+        """Each site's compound, or its name if that is unknown; sites of a compound are held out together.
+
+        A compound is a reduced formula, which does not depend on the size of a crystal's cell.
+        """
+        reduced = {formula: reduced_formula(formula) for formula in set(self.formulas)}
+        return np.array([reduced[formula] or name for formula, name in zip(self.formulas, self.names, strict=True)])
 
     @property
     def first(self) -> Source:
