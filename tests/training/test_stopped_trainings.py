@@ -92,8 +92,7 @@ def test_ctrl_c_keeps_the_best_so_far(found, folder, small):
     The process beside it is fitted to all sites but the tested ones.
     """
     assert found["interrupted"] == 0
-    calibrated, note, following = said(folder, "interrupted")
-    assert calibrated.startswith("Note: sigma was calibrated on only 6 sites")
+    note, following = said(folder, "interrupted")
     assert note == (
         "Note: stopped early; the model folder holds the best model so far; "
         "to continue, run the same command with --resume"
@@ -165,5 +164,5 @@ def test_ctrl_c_ends_a_real_process_cleanly(small, tmp_path):
         process.kill()
     assert process.returncode == 0, printed
     lines = [line for line in printed.splitlines() if not line.startswith("training: ")]
-    assert [line.split()[0] for line in lines] == ["Note:", "Note:", "Next:"], printed
+    assert [line.split()[0] for line in lines] == ["Note:", "Next:"], printed
     assert Model.open(tmp_path / "small.model").members
