@@ -16,7 +16,7 @@ from xanes_hpc.training.processes import Alone, Machines, Team
 from xanes_hpc.training.transfer import frozen_layers
 
 GRAPH_EPOCHS, GRAPHS_AT_ONCE = 140, 16
-"""Largest number of epochs, and number of sites in a batch, for networks on graphs; these have one member."""
+"""Largest number of epochs, and number of sites in a batch, for networks on graphs."""
 LEARNING_RATE, TRANSFER_LEARNING_RATE = 2e-3, 2e-4
 ENERGIES_UNKNOWN = 1
 """Number of energies of a network that is built only to check its parameters."""
@@ -98,7 +98,8 @@ def resolved(run: RunConfig, n_features: int) -> RunConfig:
     epochs, batch_size, members = run.training.most_epochs, run.training.sites_at_once, run.uncertainty.n_members
     if takes_graphs(layers):
         epochs, batch_size = run.training.epochs or GRAPH_EPOCHS, run.training.batch_size or GRAPHS_AT_ONCE
-        members = run.uncertainty.members or (1 if run.uncertainty.method == "dropout" else members)
+    if run.uncertainty.method == "dropout" and (averaged or takes_graphs(layers)):
+        members = run.uncertainty.members or 1
     return replace(
         run,
         target=replace(run.target, aligned=averaged if run.target.aligned is None else run.target.aligned),

@@ -13,8 +13,8 @@ from xanes_hpc.models.gaussian_process import GaussianProcess, shares_in_words
 from xanes_hpc.models.kernels import Matern
 from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.models.training_sites import LEFT_OUT, REFERENCE_SITES
-from xanes_hpc.training.gaussian_process_fit import fit, scaled
-from xanes_hpc.training.gaussian_process_update import Earlier, kernel_of_update, update
+from xanes_hpc.training.gaussian_process_fit import Solved, fit, scaled, solve
+from xanes_hpc.training.gaussian_process_update import Earlier, kernel_of_update, solve_update, update, updated
 from xanes_hpc.training.kernel_flow import Sites, blocks_of, first_coupling, first_kernel, learn
 
 MOST_VALIDATION_SITES = 10_000
@@ -115,8 +115,7 @@ def choose(
     networks
         Networks trained on the same sets.
     shares
-        Shares of the process, and of shift and shape in it, without networks; by default those of ``earlier``, or
-        ``SHARE``.
+        Shares of the process, and of shift and shape in it, if they are chosen already.
     earlier
         The process of the model that the networks started from. It is updated with these sets, unless they are larger
         than a process may be.
@@ -128,10 +127,9 @@ def choose(
         kernel = learn_kernel(data, sets, scalers, seed, parts)
     else:
         kernel = kernel_of_update(data, sets, scalers, seed, earlier, parts)
-    if networks is not None:
+    if shares is None:
         return choose_shares(data, sets, scalers, networks, kernel, seed, parts, earlier)
-    share, aligned_share = shares or ((SHARE, SHARE) if earlier is None else (earlier.share, earlier.aligned))
-    return Choice(kernel, share, aligned_share if aligned else None, earlier is not None)
+    return Choice(kernel, shares[0], shares[1] if aligned else None, earlier is not None)
 
 
 def learn_kernel(
@@ -152,25 +150,43 @@ def learn_kernel(
 
 
 def choose_shares(
-    data: TrainingData, sets: Sequence[str], scalers: Scalers, networks: Networks, kernel: Matern, seed: int,
+    data: TrainingData, sets: Sequence[str], scalers: Scalers, networks: Networks | None, kernel: Matern, seed: int,
     aligned: Aligned | None = None, earlier: Earlier | None = None,
 ) -> Choice:  # fmt: skip
-    """Return the shares that give the lowest validation errors of the process, then of its mean with the networks."""
-    sampled = data.sites_in("validation").sample(MOST_VALIDATION_SITES, seed)
-    x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*iterate(sampled), strict=True))
+    """Return the shares that give the lowest errors.
+
+    That of shift and shape is chosen on the leave-group-out errors of the sets, that of the process in the mean with
+    the networks on the validation set. Without networks it is that of the earlier process, or ``SHARE``.
+    """
     own, updates = data.sites_in(*sets), earlier is not None
     if earlier is None:
-        process = fit(own, scalers, kernel, SHARE, seed, aligned=aligned)
+        solved = solve(own, scalers, kernel, seed, data.together, aligned)
     else:
-        process = update(own, scalers, earlier, kernel, SHARE, seed, aligned=aligned)
-    if aligned is None:
-        return Choice(kernel, best_share(y, networks(sampled), process.spectra(x, absorbers))[0], None, updates)
+        solved = solve_update(own, scalers, earlier, kernel, seed, data.together, aligned)
+    if aligned is not None:
+        aligned = replace(aligned, share=_best_aligned(solved, scalers, aligned))
+    aligned_share = None if aligned is None else aligned.share
+    if networks is None:
+        return Choice(kernel, SHARE if earlier is None else earlier.share, aligned_share, updates)
+    if earlier is None:
+        process = solved.process(kernel, SHARE, scalers, aligned)
+    else:
+        process = updated(solved, scalers, earlier, kernel, SHARE, aligned)
+    sampled = data.sites_in("validation").sample(MOST_VALIDATION_SITES, seed)
+    x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*iterate(sampled), strict=True))
+    share = best_share(y, networks(sampled), process.spectra(x, absorbers))[0]
+    return Choice(kernel, share, aligned_share, updates)
+
+
+def _best_aligned(solved: Solved, scalers: Scalers, aligned: Aligned) -> float:
+    """Return the share of shift and shape with the lowest leave-group-out errors."""
+    n, absorbers = aligned.energies.size, solved.absorbers
+    scale = scalers.target_scale[absorbers]
+    spectra = solved.y[:, :n] * scale + scalers.target_mean[absorbers]
     plain, moved = (
-        replace(process, aligned=replace(aligned, share=share)).spectra(x, absorbers) for share in (0.0, 1.0)
+        spectra - scale * np.asarray(solved.of_spectra(replace(aligned, share=share))) for share in (0.0, 1.0)
     )
-    share = best_share(y, plain, moved, ALIGNED_SHARES)[0]
-    mean = (1.0 - share) * plain + share * moved
-    return Choice(kernel, best_share(y, networks(sampled), mean)[0], share, updates)
+    return best_share(spectra, plain, moved, ALIGNED_SHARES)[0]
 
 
 def best_share(

@@ -1,6 +1,7 @@
 """Fit a Gaussian process with a given kernel to sites."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,57 @@ JITTER = 1e-4
 """Added to the diagonal of the landmarks' kernel before its Cholesky decomposition, against rounding errors."""
 
 
+@dataclass(frozen=True)
+class Solved:
+    """The solution of a regression, for any share of shift and shape.
+
+    Attributes
+    ----------
+    x, absorbers, y
+        Standardised features, absorbers and columns of the fitted landmarks.
+    coefficients : (n_landmarks, n_columns)
+        Coefficients of the landmarks.
+    residuals : (n_landmarks, n_columns), or None
+        Leave-group-out residuals.
+    """
+
+    x: Array
+    absorbers: Absorbers
+    y: Array
+    coefficients: npt.NDArray[np.float64]
+    residuals: npt.NDArray[np.float64] | None
+
+    def of_spectra(self, aligned: Aligned | None) -> Array | None:
+        """Return the leave-group-out residuals of scaled spectra, (n_landmarks, n_energies)."""
+        residuals = self.residuals
+        if residuals is not None and aligned is not None:
+            residuals = self.y[:, : aligned.energies.size] - aligned.joined(self.y - residuals, self.absorbers)
+        return None if residuals is None else residuals.astype(np.float32)
+
+    def process(self, kernel: Kernel, share: float, scalers: Scalers, aligned: Aligned | None) -> GaussianProcess:
+        """Return the process."""
+        residuals = self.of_spectra(aligned)
+        errors = None if residuals is None else np.abs(residuals)
+        return GaussianProcess(
+            self.x, self.absorbers.astype(np.int32), self.coefficients.astype(np.float32), kernel, share, scalers,
+            errors, aligned, residuals,
+        )  # fmt: skip
+
+
 def fit(
     sites: SiteSet, scalers: Scalers, kernel: Kernel, share: float, seed: int,
     together: npt.NDArray[np.str_] | None = None, aligned: Aligned | None = None, n_landmarks: int = REFERENCE_SITES,
 ) -> GaussianProcess:  # fmt: skip
-    """Fit the process to a set. Landmarks are all of its sites, or a sample of ``n_landmarks``.
+    """Fit the process to a set, as ``solve`` explains."""
+    solved = solve(sites, scalers, kernel, seed, together, aligned, n_landmarks)
+    return solved.process(kernel, share, scalers, aligned)
+
+
+def solve(
+    sites: SiteSet, scalers: Scalers, kernel: Kernel, seed: int, together: npt.NDArray[np.str_] | None = None,
+    aligned: Aligned | None = None, n_landmarks: int = REFERENCE_SITES,
+) -> Solved:  # fmt: skip
+    """Solve the regression of a set. Landmarks are all of its sites, or a sample of ``n_landmarks``.
 
     If all sites are landmarks, the coefficients solve (K + noise) c = y. Otherwise, with the landmarks' kernel
     K = C C^T and features P = K_SL C^-T of all sites, they are c = C^-T (P^T P + noise)^-1 P^T y.
@@ -29,7 +76,7 @@ def fit(
     With ``together``, a label for every site of the sources, the landmarks' leave-group-out errors are computed too.
     For the landmarks of a label L they are exactly (I - H)_LL^-1 times the residuals, where the hat matrix H maps given
     to fitted spectra (Allen, doi:10.1080/00401706.1974.10489157). With ``aligned``, shifts and shapes are further
-    columns of y, and the errors are those of the spectra averaged from all columns.
+    columns of y.
     """
     from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 
@@ -64,18 +111,7 @@ def fit(
         if together is not None:
             rest = np.eye(len(x)) - root @ cho_solve(factor, root.T)
             residuals = left_out(y - root @ solution, rest, together[landmarks.chosen])
-    of_spectra = None if residuals is None else residuals_of(residuals, y, absorbers, aligned)
-    return GaussianProcess(
-        x, absorbers.astype(np.int32), coefficients.astype(np.float32), kernel, share, scalers,
-        None if of_spectra is None else np.abs(of_spectra), aligned, of_spectra,
-    )  # fmt: skip
-
-
-def residuals_of(residuals: npt.NDArray[np.float64], y: Array, absorbers: Absorbers, aligned: Aligned | None) -> Array:
-    """Return the residuals of scaled spectra, (n_sites, n_energies), from those of all columns."""
-    if aligned is not None:
-        residuals = y[:, : aligned.energies.size] - aligned.joined(y - residuals, absorbers)
-    return residuals.astype(np.float32)
+    return Solved(x, absorbers, y, coefficients, residuals)
 
 
 def left_out(

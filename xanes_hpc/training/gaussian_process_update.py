@@ -21,7 +21,7 @@ from xanes_hpc.models.gaussian_process import GaussianProcess
 from xanes_hpc.models.kernels import Matern, coupling
 from xanes_hpc.models.scaling import Absorbers, Array, Scalers
 from xanes_hpc.models.training_sites import REFERENCE_SITES
-from xanes_hpc.training.gaussian_process_fit import left_out, residuals_of, scaled
+from xanes_hpc.training.gaussian_process_fit import Solved, left_out, scaled
 from xanes_hpc.training.kernel_flow import NOISE
 
 DISCREPANCIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -85,28 +85,43 @@ def update(
     sites: SiteSet, scalers: Scalers, earlier: Earlier, kernel: Matern, share: float, seed: int,
     together: npt.NDArray[np.str_] | None = None, aligned: Aligned | None = None,
 ) -> GaussianProcess:  # fmt: skip
-    """Update an earlier process with a set, equation (1). Landmarks are the earlier ones, then the sites of the set.
+    """Update an earlier process with a set, as ``solve_update`` explains."""
+    solved = solve_update(sites, scalers, earlier, kernel, seed, together, aligned)
+    return updated(solved, scalers, earlier, kernel, share, aligned)
 
-    Parameters are as those of ``gaussian_process_fit.fit``. Leave-group-out errors are those of the new sites; those of
-    the earlier landmarks are taken over.
+
+def updated(
+    solved: Solved, scalers: Scalers, earlier: Earlier, kernel: Matern, share: float, aligned: Aligned | None
+) -> GaussianProcess:
+    """Return the process of an update. Landmarks are the earlier ones, with their errors, then the new sites."""
+    residuals, errors = solved.of_spectra(aligned), None
+    if residuals is not None:
+        theirs, found = earlier.errors, np.abs(residuals)
+        if theirs is None:
+            theirs = np.broadcast_to(found.mean(axis=0), (len(earlier.landmarks), found.shape[1]))
+        errors = np.concatenate([theirs, found])
+    return GaussianProcess(
+        np.concatenate([earlier.landmarks, solved.x]),
+        np.concatenate([earlier.absorbers, solved.absorbers]).astype(np.int32),
+        solved.coefficients.astype(np.float32), kernel, share, scalers, errors, aligned, residuals,
+    )  # fmt: skip
+
+
+def solve_update(
+    sites: SiteSet, scalers: Scalers, earlier: Earlier, kernel: Matern, seed: int,
+    together: npt.NDArray[np.str_] | None = None, aligned: Aligned | None = None,
+) -> Solved:  # fmt: skip
+    """Solve equation (1) for a set; coefficients are those of the earlier landmarks, then of the sites of the set.
+
+    Parameters are as those of ``gaussian_process_fit.solve``. Leave-group-out residuals are those of the new sites.
     """
     sites = sites.sample(REFERENCE_SITES, seed)
     joint = _Joint(sites, scalers, earlier, kernel, aligned)
     inverse = np.linalg.inv(joint.matrix)
     own = inverse @ joint.residuals
     coefficients = np.concatenate([joint.coefficients - joint.weights @ own, own])
-    errors = residuals = None
-    if together is not None:
-        residuals = residuals_of(left_out(own, inverse, together[sites.chosen]), joint.y, joint.absorbers, aligned)
-        theirs, found = earlier.errors, np.abs(residuals)
-        if theirs is None:
-            theirs = np.broadcast_to(found.mean(axis=0), (len(earlier.landmarks), found.shape[1]))
-        errors = np.concatenate([theirs, found])
-    return GaussianProcess(
-        np.concatenate([earlier.landmarks, joint.x]),
-        np.concatenate([earlier.absorbers, joint.absorbers]).astype(np.int32),
-        coefficients.astype(np.float32), kernel, share, scalers, errors, aligned, residuals,
-    )  # fmt: skip
+    residuals = None if together is None else left_out(own, inverse, together[sites.chosen])
+    return Solved(joint.x, joint.absorbers, joint.y, coefficients, residuals)
 
 
 class _Joint:
