@@ -108,7 +108,7 @@ def test_a_landmarks_error_is_that_of_the_average_fitted_without_its_label(fitte
         np.testing.assert_allclose(found.errors[mark], expected, atol=2e-3 * expected.max())
 
 
-def test_shares_are_those_with_the_lowest_errors_on_the_validation_set(small, tmp_path, monkeypatch):
+def test_the_share_of_shift_and_shape_has_the_lowest_leave_group_out_errors(small, tmp_path, monkeypatch):
     monkeypatch.setattr(kernel_flow, "N_STEPS", 4)
     with gathered([small / FEATURES], run_of(tmp_path, split__validation=0.2)) as data:
         scalers = statistics(data.sites_in("train"), "sqrt").scalers("global")
@@ -116,20 +116,20 @@ def test_shares_are_those_with_the_lowest_errors_on_the_validation_set(small, tm
             data, ["train"], scalers, True, 0, lambda sites: scalers.target_mean[sites.absorbers[sites.chosen]]
         )
         unchosen = choose(data, ["train"], scalers, True, 0)
-        validation = data.sites_in("validation")
-        columns = zip(*(validation.read(chunk) for chunk in validation.chunks), strict=True)
-        x, absorbers, y = (np.concatenate(c) for c in columns)
-        process = replace(choice, aligned=1.0).fit(data, ["train"], scalers, 0)
-        plain, moved = (
-            replace(process, aligned=replace(process.aligned, share=share)).spectra(x, absorbers)
-            for share in (0.0, 1.0)
+        trained = data.sites_in("train")
+        absorbers, y = (
+            np.concatenate(c) for c in list(zip(*(trained.read(k) for k in trained.chunks), strict=True))[1:]
         )
 
-    def error(share):
-        return np.mean(np.abs((1.0 - share) * plain + share * moved - y).sum(axis=1) / y.sum(axis=1))
+        def error(share):
+            aligned = Aligned(data.first.targets.grid.energies, scalers, share)
+            process = fit(trained, scalers, choice.kernel, 0.5, 0, data.together, aligned)
+            return np.mean((process.errors * scalers.target_scale[absorbers]).sum(axis=1) / y.sum(axis=1))
 
-    assert error(choice.aligned) == min(error(0.05 * step) for step in range(21)) < min(error(0.0), error(1.0))
-    assert (unchosen.share, unchosen.aligned) == (0.5, 0.5)
+        errors = {share: error(share) for share in (0.0, choice.aligned - 0.05, choice.aligned, choice.aligned + 0.05)}
+    assert 0.0 < choice.aligned < 1.0
+    assert errors[choice.aligned] == min(errors.values()) < errors[0.0]
+    assert (unchosen.share, unchosen.aligned) == (0.5, choice.aligned)
 
 
 def test_a_share_of_zero_leaves_a_plain_process(small, tmp_path):
