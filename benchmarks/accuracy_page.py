@@ -11,9 +11,9 @@ HEAD = [
     "# Accuracy",
     "",
     paragraph(
-        """This page shows how accurate models are, on the published Fe K-edge set and on small sets of Co, S and V. All
-        errors are for sites that the model was not trained on. The [figures of merit](metrics.md) are defined on their
-        own page. To run all studies, or one of them:"""
+        """This page shows how accurate models are: on the published Fe K-edge set of complexes, on Cu oxides, and on
+        small sets of other elements. All errors are for sites that the model was not trained on. The
+        [figures of merit](metrics.md) are defined on their own page. To run all studies, or one of them:"""
     ),
     "",
     "    make accuracy STORE=fe.h5",

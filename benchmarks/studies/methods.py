@@ -15,7 +15,7 @@ from studies.sitting import Run, Sitting
 TITLE = "Uncertainty: three methods"
 METHODS = ("dropout", "ensemble", "bootstrap")
 INTERVALS = {
-    "1, 2 and 3 σ": ("coverage_1sigma", "coverage_2sigma", "coverage_3sigma"),
+    "intervals": ("interval_0.6827", "interval_0.9545", "interval_0.9973"),
     "conformal intervals": ("conformal_0.6827", "conformal_0.9545", "conformal_0.9973"),
 }
 WITHIN = 2.0
@@ -66,9 +66,9 @@ def section(result: Mapping[str, Any]) -> list[str]:
     head = [
         "",
         "error %",
-        "1σ, %",
-        "2σ, %",
-        "3σ, %",
+        "68.3 %",
+        "95.4 %",
+        "99.7 %",
         "width of ±1σ",
         "CRPS",
         "ρ",
@@ -80,7 +80,7 @@ def section(result: Mapping[str, Any]) -> list[str]:
         rows.append([
             method,
             with_spread(column(runs, "error_percent_mean")),
-            *(with_spread(column(runs, f"coverage_{k}sigma"), 1, 100) for k in (1, 2, 3)),
+            *(with_spread([run["figures"].get(name) for run in runs], 1, 100) for name in INTERVALS["intervals"]),
             with_spread(column(runs, "sharpness_1sigma"), 4),
             with_spread(column(runs, "crps"), 4),
             with_spread(column(runs, "spearman_sigma_error")),
@@ -101,7 +101,7 @@ def section(result: Mapping[str, Any]) -> list[str]:
         paragraph(
             f"""The methods of `train --method` on the same {N_FOLDS} folds, with defaults otherwise. `dropout` makes
             100 draws from its members; with `ensemble` and `bootstrap` each member gives one. The table shows how many
-            points lie within one, two and three calibrated σ (nominally 68.27, 95.45 and 99.73 %). All values are means
+            points lie within the intervals of 68.27, 95.45 and 99.73 %. All values are means
             ± standard deviations over folds. ρ is Spearman's rank correlation of a spectrum's mean σ with its error.
             The prediction time includes reading the feature store and writing the prediction store."""
         ),
