@@ -72,6 +72,8 @@ def test_of_many_sites_a_sample_with_the_whole_calibration_set_is_used(known, mo
     assert len(found.errors) == 40
     assert found.calibrated.sum() == data.sites_in("calibration").n_sites
     assert leave_group_out(replace(process, residuals=None), data, SETS[:3], seed=0) is None
+    one_compound = replace(data, formulas=["FeO"] * len(data.formulas))
+    assert leave_group_out(process, one_compound, SETS[:3], seed=0) is None
 
 
 def test_kernels_are_learned_without_the_sites_that_they_predict(known, monkeypatch):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import atomic_numbers, chemical_symbols
 
-from xanes_hpc.models.calibration import Calibration, slopes_and_sizes, smoothed
+from xanes_hpc.models.calibration import Calibration, slopes_and_sizes
 from xanes_hpc.models.description import read_calibration
 from xanes_hpc.models.distances import FEATURES, KERNEL, mean_differences
 from xanes_hpc.models.domain import Domain
@@ -220,8 +220,7 @@ class Model:
             differences = mean_differences(z, self.training_sites.features)
             nearest = differences.min(axis=1, initial=np.inf).astype(np.float64)
         steepness, intensity = slopes_and_sizes(drawn.mean, energies)
-        spread = smoothed(drawn.std, energies)  # that of few draws is jagged
-        return drawn, Evidence(spread, nearest, steepness, local, intensity, absorbers, self.domain.scores(z))
+        return drawn, Evidence(drawn.std, nearest, steepness, local, intensity, absorbers, self.domain.scores(z))
 
     @cached_property
     def domain(self) -> Domain:

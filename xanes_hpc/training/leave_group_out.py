@@ -42,10 +42,14 @@ class LeaveGroupOut:
 def leave_group_out(
     process: GaussianProcess, data: TrainingData, sets: tuple[str, ...], seed: int
 ) -> LeaveGroupOut | None:
-    """Return the errors of a process that was fitted to sets of the split with this seed; None if it has none."""
-    if process.residuals is None:
-        return None
+    """Return the errors of a process that was fitted to sets of the split with this seed; None if it has none.
+
+    A single group has no errors, unless there are landmarks of an earlier model beside it.
+    """
     sites = data.sites_in(*sets).sample(REFERENCE_SITES, seed)
+    alone = len(process.landmarks) == sites.n_sites and np.unique(data.together[sites.chosen]).size < 2
+    if process.residuals is None or alone:
+        return None
     calibrated = data.sites_in("calibration").chosen[sites.chosen]
     rank = np.random.default_rng(seed).permutation(sites.n_sites) - sites.n_sites * calibrated
     rows = np.sort(np.argsort(rank)[:MOST_SITES])
