@@ -195,7 +195,7 @@ def stocked(tmp_path_factory):
         (folder / "quick.toml").write_text(QUICK)
         words = ["train", folder / f"{name}.features.h5", "--config", folder / "quick.toml"]
         assert run(*words, "-o", folder / f"{name}.model") == 0
-    shutil.copy(folder / "tmqm.features.h5", folder / "co.features.h5")
+    shutil.copy(folder / "tmqm.features.h5", folder / "measured.features.h5")
     with FeatureStore(folder / "tmqm.features.h5") as store:
         embedded = {"x": store.read(0, store.n_sites)[:, ::20], "names": np.array(store.sites.name), "source": "MACE"}
     np.savez(folder / "embeddings.npz", **embedded)
