@@ -16,6 +16,7 @@ from xanes_hpc.data.datasets import iterate, statistics
 from xanes_hpc.errors import ConfigError, ModelError
 from xanes_hpc.models import architectures
 from xanes_hpc.models.gaussian_process import GaussianProcess
+from xanes_hpc.models.kernels import same_absorber
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.spectra.grid import Grid
@@ -229,6 +230,23 @@ def test_few_spectra_of_another_kind_are_predicted_better_from_the_model(full, s
     n_new = sum(model.training_sites.count(name) for name in USED_SETS)
     assert len(model.training_sites.features) == len(full.regression.landmarks) + n_new
     assert set(full.trust["elements"]) <= set(model.trust["elements"])
+
+
+def test_a_model_that_was_moved_is_a_start_too(full, small, tmp_path):
+    """Its landmarks come along, those of the first model and its own."""
+    options = {"training__gaussian_process": True, "training__epochs": 1}
+    second = train_on(small / FEATURES, tmp_path / "2", BROADENED, transfer__model=str(full.path), **options)
+    third = train_on(small / FEATURES, tmp_path / "3", BROADENED, transfer__model=str(second.path), **options)
+    n_new = sum(third.training_sites.count(name) for name in USED_SETS)
+    assert len(third.regression.landmarks) == len(second.regression.landmarks) + n_new
+    coupled = third.regression.kernel.coupling
+    assert coupled.shape == (18, 18)
+    np.testing.assert_allclose(coupled[6:, 6:], second.regression.kernel.coupling)
+    assert np.linalg.eigvalsh(coupled).min() > -1e-9
+    same = same_absorber(third.regression.kernel, np.arange(6), np.arange(18))
+    np.testing.assert_array_equal(same, np.tile(np.eye(6, dtype=bool), 3))
+    best = min(history(second, "validation_error_percent"))
+    assert min(history(third, "validation_error_percent")) <= 1.05 * best
 
 
 def test_trained_networks_count_as_epoch_0(full, small, tmp_path):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from xanes_hpc.models.aligned import Aligned
 from xanes_hpc.models.calibration import smoothed
-from xanes_hpc.models.kernels import Columns, Kernel, Matern, coupling
+from xanes_hpc.models.kernels import Columns, Kernel, Matern, coupling, same_absorber
 from xanes_hpc.models.numpy_network import Sample
 from xanes_hpc.models.scaling import Absorbers, Array, Scalers
 
@@ -143,8 +143,7 @@ class GaussianProcess:
         remote = self.kernel.remoteness(terms)
         if left_out is not None:
             remote = np.where(left_out, np.float32(np.inf), remote)
-        same = coupling(self.kernel, absorbers, self.absorbers) >= 1.0
-        own = np.where(same, remote, np.float32(np.inf))
+        own = np.where(same_absorber(self.kernel, absorbers, self.absorbers), remote, np.float32(np.inf))
         nearest = own.min(axis=1, initial=np.inf)[:, None]
         new = ~np.isfinite(nearest[:, 0])  # sites of an element and edge without landmarks: average over all of them
         own[new], nearest[new] = remote[new], remote[new].min(axis=1, initial=np.inf)[:, None]

@@ -25,6 +25,8 @@ from xanes_hpc.models.distances import mean_differences
 from xanes_hpc.models.scaling import Absorbers, Array
 
 ROOT_3 = np.float32(np.sqrt(3.0))
+SAME = 1e-6
+"""Relative difference of couplings that is rounding."""
 Columns = npt.NDArray[np.integer]
 
 
@@ -179,6 +181,19 @@ def coupling(kernel: Kernel, absorbers: Absorbers, their_absorbers: Absorbers) -
     if kernel.coupling is None:
         return np.asarray(absorbers[:, None] == their_absorbers, np.float32)
     return np.asarray(kernel.coupling[np.ix_(absorbers, their_absorbers)], np.float32)
+
+
+def same_absorber(kernel: Kernel, absorbers: Absorbers, their_absorbers: Absorbers) -> npt.NDArray[np.bool_]:
+    """Return whether sites and landmarks are of one element and edge, (n_sites, n_landmarks).
+
+    Landmarks of an earlier model have indices of their own. Their coupling to sites of the same element is the smaller
+    of both variances, and that to other elements is smaller still.
+    """
+    if kernel.coupling is None:
+        return np.asarray(absorbers[:, None] == their_absorbers)
+    variances = np.diag(kernel.coupling)
+    same = kernel.coupling >= (1.0 - SAME) * np.minimum(variances[:, None], variances)
+    return np.asarray(same[np.ix_(absorbers, their_absorbers)])
 
 
 def matern(squares: Array) -> tuple[Array, Array]:

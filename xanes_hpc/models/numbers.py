@@ -22,7 +22,7 @@ SCALERS = ("feature_mean", "feature_scale", "target_mean", "target_scale")
 SOFTNESS = "softness"
 LARGEST_RATE = 1e6
 """Largest rate, amplitude or scale of a kernel; beyond it, the kernel between different sites vanishes."""
-LARGEST_COUPLING = 2.5
+LARGEST_COUPLING = 1e3
 LARGEST_OFFSET = 1e12
 """Largest offset of a kernel; its square is still a finite number in float32."""
 MATERN, OFFSETS, COUPLING = ("amplitudes", "scales", "linear"), "offsets", "coupling"

@@ -179,24 +179,31 @@ class Start:
         )  # fmt: skip
 
     def _kernel(self, regression: GaussianProcess) -> Matern:
-        """Return the kernel between sites of the new absorbers, then of the trained model's.
+        """Return the kernel between sites of the new absorbers, then of those of the trained model's kernel.
 
-        The coupling between elements falls off with the difference of their atomic numbers as the trained model's.
+        The coupling c between elements falls off with the difference of their atomic numbers as the trained model's.
+        The new absorbers N are predicted from the trained ones S by c, with weights W = c_NS c_SS^-1, so that their
+        coupling to all absorbers of the trained kernel C, those of still earlier models among them, is W C_S.
         """
         assert isinstance(regression.kernel, Matern)
         known = [(atomic_numbers[symbol], edge) for symbol, edge in self.model.seen]
-        new = list(zip(*(list(column) for column in self._numbers_and_edges), strict=True))
+        numbers, edges = self._numbers_and_edges
+        first = first_coupling([*zip(numbers.tolist(), edges, strict=True), *known])
+        assert first is not None
+        n_new, n_known = len(edges), len(known)
         trained = regression.kernel.coupling
-        exponent = 1.0
-        if trained is not None:
-            first = first_coupling(known)
-            assert first is not None
-            between = (first > 0.0) & (first < 1.0)
-            if between.any():
-                exponent = float(np.log(trained[between][0]) / np.log(first[between][0]))
-        coupled = first_coupling([*new, *known])
-        assert coupled is not None
-        return replace(regression.kernel, coupling=coupled**exponent)
+        if trained is None:
+            trained = np.eye(n_known)
+        else:
+            between = np.triu(first[n_new:, n_new:], 1)
+            i, j = np.unravel_index(between.argmax(), between.shape)  # neighbours, if there are two elements
+            if between[i, j]:
+                first **= np.log(trained[i, j] / trained[i, i]) / np.log(between[i, j])
+        weights = np.linalg.solve(first[n_new:, n_new:], first[n_new:, :n_new]).T
+        rest = first[:n_new, :n_new] - weights @ first[n_new:, :n_new]
+        across = weights @ trained[:n_known]
+        coupled = np.block([[across[:, :n_known] @ weights.T + rest, across], [across.T, trained]])
+        return replace(regression.kernel, coupling=np.maximum(coupled, 0.0))
 
     def weights(self, member: int, outputs: npt.NDArray[np.float64] | None) -> Weights:
         """Return a member's initial weights by layer, for the layers whose trained weights match or can be adapted.
