@@ -102,7 +102,7 @@ def choose(
     data: TrainingData, sets: Sequence[str], scalers: Scalers, aligned: bool, seed: int,
     networks: Networks | None = None, shares: tuple[float, float | None] | None = None, earlier: Earlier | None = None,
 ) -> Choice:  # fmt: skip
-    """Learn the kernel from sets of the split, and choose the shares with the lowest validation errors.
+    """Learn the kernel from sets of the split, and choose the shares with the lowest errors.
 
     Parameters
     ----------

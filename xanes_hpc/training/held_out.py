@@ -112,11 +112,13 @@ def calibrated(
     calibration, nearest, beyond = not_calibrated(energies.size), np.empty(0), {}
     sizes = np.sqrt(np.mean(np.square(model.members[0].scalers.target_scale), axis=1))
     n_known = 0 if known is None else known.n_sites
+    every = every if every is not None and len(every.errors) >= FEWEST_FOR_FACTORS else None
     if known is not None:
-        calibration = calibrate(known.reference, known.mean, known.evidence, energies, sizes)
+        if every is None or n_known >= FEWEST_FOR_FACTORS:
+            calibration = calibrate(known.reference, known.mean, known.evidence, energies, sizes)
         beyond = limits(known.scores, profile_columns(data.first.features.labels))
         nearest = nearest if known.evidence.distance is None else known.evidence.distance
-    if every is not None and len(every.errors) >= FEWEST_FOR_FACTORS:
+    if every is not None:
         if n_known >= FEWEST_FOR_FACTORS:
             calibration = typical_of_all(calibration, every.errors, every.evidence, every.calibrated)
         else:

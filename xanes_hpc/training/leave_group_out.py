@@ -29,7 +29,7 @@ class LeaveGroupOut:
     errors : (n_sites, n_energies)
         Absolute errors of the process.
     evidence
-        What is known of each site without its group; the spread of draws is not, and is set to the size of the spectra.
+        What is known of each site without its group. The spread of draws is unknown: it is the size of the spectra.
     calibrated : (n_sites,)
         Which sites are in the calibration set.
     """
