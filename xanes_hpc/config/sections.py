@@ -196,7 +196,8 @@ class UncertaintyConfig:
         ``dropout``: spread of Monte Carlo dropout draws over all members; ``ensemble``: spread of members that differ
         in initial weights and dropout; ``bootstrap``: as ``ensemble``, with members trained on resampled sites.
     members
-        Number of networks, which are averaged; by default 3 with ``dropout``, 5 otherwise.
+        Number of networks, which are averaged; by default 1 with ``dropout`` beside the Gaussian process or on graphs,
+        3 with ``dropout`` alone, 5 otherwise.
     """
 
     method: str = "dropout"
