@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,9 @@ from xanes_hpc.analysis.evaluate import error_percent
 from xanes_hpc.config.files import load_run
 from xanes_hpc.data.datasets import SiteSet, iterate, statistics
 from xanes_hpc.data.gather import gather
-from xanes_hpc.models.aligned import Aligned
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.training.gaussian_process_choice import SHARE, learn_kernel
-from xanes_hpc.training.gaussian_process_fit import fit
+from xanes_hpc.training.gaussian_process_fit import Observations, solve
 from xanes_hpc.training.inputs import open_spectra
 
 TITLE = "Many sites"
@@ -80,17 +80,17 @@ def divided(inputs: Inputs, features: Path, n: int) -> Path:
     return inputs.split(names, [parts[part] for part in which])
 
 
-def _process(features: Path, split: Path, n_landmarks: int) -> dict[str, Any]:
+def _process(features: Path, split: Path, landmarks: int) -> dict[str, Any]:
     """Return the error of the process alone, and the processor's time to learn its kernel, to fit and to predict."""
     with FeatureStore(features) as store:
         pairs = open_spectra([store], [])
         data = gather(load_run(None, Path.cwd(), {"split.file": str(split)}), pairs)
         trained, tested = data.sites_in("train"), data.sites_in("test")
         scalers = statistics(trained, "sqrt").scalers("global")
-        aligned = Aligned(data.first.targets.grid.energies, scalers, SHARE)
-        kernel, learning = _timed(lambda: learn_kernel(data, ("train",), scalers, 0, aligned))
+        seen = Observations.of(data, ("train",), scalers, 0, SHARE)
+        kernel, learning = _timed(lambda: learn_kernel(data, seen))
         process, fitting = _timed(
-            lambda: fit(trained, scalers, kernel, SHARE, 0, aligned=aligned, n_landmarks=n_landmarks)
+            lambda: solve(replace(seen, together=None), kernel, landmarks).process(SHARE, seen.aligned)
         )
         x, absorbers, y = _whole(tested)
         spectra, predicting = _timed(lambda: process.spectra(x, absorbers))

@@ -20,7 +20,7 @@ from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.spectra.edge_shift import LARGEST
 from xanes_hpc.training import kernel_flow
 from xanes_hpc.training.gaussian_process_choice import Choice, choose
-from xanes_hpc.training.gaussian_process_fit import NOISE, fit
+from xanes_hpc.training.gaussian_process_fit import NOISE, Observations, solve
 
 RATE = 1.4
 ENERGIES = np.linspace(-15.0, 45.0, 121)
@@ -83,10 +83,10 @@ def test_the_shape_is_moved_by_the_predicted_shift_within_its_limit(scalers):
 @pytest.mark.parametrize("n_landmarks", [4096, 30])
 def test_the_process_predicts_spectra_shifts_and_shapes_with_one_kernel(fitted, n_landmarks):
     part, scalers, aligned, x, absorbers, y = fitted
-    found = fit(part, scalers, Laplacian(RATE), 0.5, seed=0, aligned=aligned, n_landmarks=n_landmarks)
+    found = solve(Observations(part, scalers, 0, aligned), Laplacian(RATE), n_landmarks).process(0.5, aligned)
     columns, z = aligned.columns(y, absorbers), scalers.features(x)
     n = aligned.energies.size
-    plain = fit(part, scalers, Laplacian(RATE), 0.5, seed=0, n_landmarks=n_landmarks)
+    plain = solve(Observations(part, scalers), Laplacian(RATE), n_landmarks).process(0.5, None)
     np.testing.assert_allclose(found.coefficients[:, :n], plain.coefficients, rtol=1e-3, atol=1e-3)
     if n_landmarks == 4096:
         function = partial(slow.laplacian, rate=RATE)
@@ -98,7 +98,7 @@ def test_the_process_predicts_spectra_shifts_and_shapes_with_one_kernel(fitted, 
 
 def test_a_landmarks_error_is_that_of_the_average_fitted_without_its_label(fitted):
     part, scalers, aligned, x, absorbers, y = fitted
-    found = fit(part, scalers, Laplacian(RATE), 0.5, seed=0, together=LABELS, aligned=aligned)
+    found = solve(Observations(part, scalers, 0, aligned, LABELS), Laplacian(RATE)).process(0.5, aligned)
     z, columns, labels = scalers.features(x), aligned.columns(y, absorbers), LABELS[part.chosen]
     function = partial(slow.laplacian, rate=RATE)
     for mark in (0, 7, len(x) - 1):
@@ -123,7 +123,8 @@ def test_the_share_of_shift_and_shape_has_the_lowest_leave_group_out_errors(smal
 
         def error(share):
             aligned = Aligned(data.first.targets.grid.energies, scalers, share)
-            process = fit(trained, scalers, choice.kernel, 0.5, 0, data.together, aligned)
+            seen = Observations(trained, scalers, 0, aligned, data.together)
+            process = solve(seen, choice.kernel).process(0.5, aligned)
             return np.mean((process.errors * scalers.target_scale[absorbers]).sum(axis=1) / y.sum(axis=1))
 
         errors = {share: error(share) for share in (0.0, choice.aligned - 0.05, choice.aligned, choice.aligned + 0.05)}
@@ -143,7 +144,7 @@ def test_a_share_of_zero_leaves_a_plain_process(small, tmp_path):
 
 def test_a_stored_process_predicts_the_same(fitted, tmp_path):
     part, scalers, aligned, x, absorbers, _ = fitted
-    process = fit(part, scalers, Laplacian(RATE), 0.4, seed=0, together=LABELS, aligned=aligned)
+    process = solve(Observations(part, scalers, 0, aligned, LABELS), Laplacian(RATE)).process(0.4, aligned)
     write_regression(tmp_path / REGRESSION, process)
     found = read_regression(tmp_path / REGRESSION, process.landmarks, aligned.energies, scalers)
     assert found.aligned.share == 0.6

@@ -23,7 +23,7 @@ from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.runtime.threads import limited_to
 from xanes_hpc.training import gaussian_process_fit, kernel_flow
 from xanes_hpc.training.gaussian_process_choice import LENGTHS, SHARES, best_share, choose_shares, learn_kernel
-from xanes_hpc.training.gaussian_process_fit import NOISE, fit
+from xanes_hpc.training.gaussian_process_fit import NOISE, Observations, solve
 
 N_FEATURES = 13
 
@@ -130,7 +130,7 @@ kernels = pytest.mark.parametrize("kernel_of", [laplacian, matern])
 def test_the_regression_equals_its_formula(fitted, kernel_of):
     part, scalers, x, absorbers, y = fitted
     kernel, function = kernel_of(x.shape[1])
-    found = fit(part, scalers, kernel, 0.5, seed=0)
+    found = solve(Observations(part, scalers), kernel).process(0.5, None)
     z, targets = scalers.features(x), scalers.targets(y, absorbers)
     scaled = slow.predicted(function, z, absorbers, targets, z, absorbers, NOISE)
     expected = np.maximum(scaled * scalers.target_scale[absorbers] + scalers.target_mean[absorbers], 0.0)
@@ -143,7 +143,7 @@ def test_with_fewer_landmarks_than_sites_the_regression_is_the_least_squares_sol
     part, scalers, x, absorbers, y = fitted
     monkeypatch.setattr(gaussian_process_fit, "ROWS_AT_ONCE", 7)
     kernel, function = kernel_of(x.shape[1])
-    found = fit(part, scalers, kernel, 0.5, seed=0, n_landmarks=30)
+    found = solve(Observations(part, scalers), kernel, 30).process(0.5, None)
     assert found.landmarks.shape == (30, x.shape[1])
     z = scalers.features(x)
     between = slow.matrix(function, z, found.landmarks, absorbers, found.absorbers)
@@ -162,7 +162,7 @@ def test_a_landmarks_error_is_that_of_a_process_fitted_without_it(fitted, n_land
     part, scalers, x, absorbers, y = fitted
     labels = np.array([f"{site // alike}" for site in range(120)])
     kernel, function = kernel_of(x.shape[1])
-    found = fit(part, scalers, kernel, 0.5, seed=0, together=labels, n_landmarks=n_landmarks)
+    found = solve(Observations(part, scalers, together=labels), kernel, n_landmarks).process(0.5, None)
     own_labels = labels[part.sample(n_landmarks, 0).chosen]
     z, targets = scalers.features(x), scalers.targets(y, absorbers)
     between = slow.matrix(function, z, found.landmarks, absorbers, found.absorbers)
@@ -187,8 +187,8 @@ def test_duplicate_sites_do_not_lower_the_errors(fitted):
     part, scalers, *_ = fitted
     twice = Duplicated(part)
     labels = np.arange(120).astype(str)
-    once = fit(part, scalers, Laplacian(1.4), 0.5, seed=0, together=labels).errors
-    both = fit(twice, scalers, Laplacian(1.4), 0.5, seed=0, together=labels).errors
+    once = solve(Observations(part, scalers, together=labels), Laplacian(1.4)).process(0.5, None).errors
+    both = solve(Observations(twice, scalers, together=labels), Laplacian(1.4)).process(0.5, None).errors
     assert np.median(both) == pytest.approx(np.median(once), rel=0.05)
 
 
@@ -212,14 +212,15 @@ class Duplicated:
 
 def test_without_labels_there_are_no_errors(fitted):
     part, scalers, x, absorbers, _ = fitted
-    regression = fit(part, scalers, Laplacian(1.4), 0.5, seed=0)
+    regression = solve(Observations(part, scalers), Laplacian(1.4)).process(0.5, None)
     assert regression.errors is None
     assert regression.local_errors(np.zeros((1, 1, len(x)), np.float32), absorbers[:1], np.arange(201.0)) is None
 
 
 def test_local_errors_are_means_over_the_landmarks_around(fitted):
     part, scalers, x, absorbers, _ = fitted
-    regression = fit(part, scalers, Laplacian(1.4), 0.5, seed=0, together=np.arange(120).astype(str))
+    seen = Observations(part, scalers, together=np.arange(120).astype(str))
+    regression = solve(seen, Laplacian(1.4)).process(0.5, None)
     energies = np.linspace(-15.0, 60.0, regression.errors.shape[1])
     differences = mean_differences(scalers.features(x), regression.landmarks)
     found = regression.local_errors(differences[None], absorbers, energies)
@@ -240,7 +241,7 @@ def test_local_errors_are_means_over_the_landmarks_around(fitted):
 def test_kernel_distances_are_those_of_the_largest_component_and_vanish_for_landmarks(fitted):
     part, scalers, x, *_ = fitted
     kernel, _ = matern(x.shape[1])
-    regression = fit(part, scalers, kernel, 0.5, seed=0, n_landmarks=30)
+    regression = solve(Observations(part, scalers), kernel, 30).process(0.5, None)
     z, marks = scalers.features(x), regression.landmarks
     apart = np.square(z[:, None].astype(np.float64) - marks) @ kernel.scales[kernel.amplitudes.argmax()]
     found = regression.nearest(x, regression.terms(x))
@@ -268,7 +269,7 @@ def test_spectra_that_are_zero_do_not_affect_the_share():
 
 def test_spectra_do_not_depend_on_the_size_of_blocks(fitted, monkeypatch):
     part, scalers, x, absorbers, _ = fitted
-    regression = fit(part, scalers, Laplacian(1.4), 0.5, seed=0)
+    regression = solve(Observations(part, scalers), Laplacian(1.4)).process(0.5, None)
     whole = regression.spectra(x, absorbers)
     monkeypatch.setattr("xanes_hpc.models.gaussian_process.ROWS_AT_ONCE", 7)
     np.testing.assert_allclose(regression.spectra(x, absorbers), whole, rtol=1e-5, atol=1e-6)
@@ -279,11 +280,12 @@ def test_kernel_and_share_come_from_held_out_sites(small, tmp_path, monkeypatch)
     with gathered([small / FEATURES], run_of(tmp_path, split__validation=0.2)) as data:
         part = data.sites_in("train")
         scalers = statistics(part, "sqrt").scalers("global")
-        kernel = learn_kernel(data, ["train"], scalers, seed=0)
+        seen = Observations.of(data, ["train"], scalers, 0, None)
+        kernel = learn_kernel(data, seen)
         assert kernel.scales.shape == (len(LENGTHS), data.first.features.n_features)
-        choice = choose_shares(
-            data, ["train"], scalers, lambda sites: scalers.target_mean[sites.absorbers[sites.chosen]], kernel, seed=0
-        )
+        validation = data.sites_in("validation")
+        means = scalers.target_mean[validation.absorbers[validation.chosen]]
+        choice = choose_shares(seen, kernel, lambda sites: means, validation)
     assert choice.share > 0.5  # the networks here only return the mean spectrum
     assert choice.aligned is None
 
@@ -322,7 +324,8 @@ def test_a_model_averages_its_networks_with_the_regression(model):
 @kernels
 def test_a_stored_process_predicts_the_same(fitted, tmp_path, kernel_of):
     part, scalers, x, absorbers, y = fitted
-    process = fit(part, scalers, kernel_of(x.shape[1])[0], 0.4, seed=0, together=np.arange(120).astype(str))
+    seen = Observations(part, scalers, together=np.arange(120).astype(str))
+    process = solve(seen, kernel_of(x.shape[1])[0]).process(0.4, None)
     write_regression(tmp_path / REGRESSION, process)
     found = read_regression(tmp_path / REGRESSION, process.landmarks, np.arange(float(y.shape[1])), scalers)
     np.testing.assert_array_equal(found.kernel.parameters(), process.kernel.parameters())

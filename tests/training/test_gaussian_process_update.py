@@ -12,7 +12,7 @@ from xanes_hpc.models.aligned import Aligned
 from xanes_hpc.models.gaussian_process import GaussianProcess
 from xanes_hpc.models.kernels import Matern
 from xanes_hpc.training.gaussian_process_choice import choose
-from xanes_hpc.training.gaussian_process_fit import NOISE, fit
+from xanes_hpc.training.gaussian_process_fit import NOISE, Observations, solve
 from xanes_hpc.training.gaussian_process_update import DISCREPANCIES, Earlier, kernel_of_update, update
 
 DISCREPANCY = 0.1
@@ -27,7 +27,7 @@ def known(small, tmp_path):
         n, random = data.first.features.n_features, np.random.default_rng(0)
         scales, linear = random.lognormal(-1.0, 1.0, (2, n)) / n
         kernel = Matern(np.array([0.9]), scales[None], linear)
-        process = fit(first, scalers, kernel, 0.7, 0, data.together)
+        process = solve(Observations(first, scalers, together=data.together), kernel).process(0.7, None)
         yield data, scalers, first, second, process
 
 
@@ -46,6 +46,10 @@ def earlier_of(process, aligned=None):
     return Earlier(
         process.landmarks, absorbers, process.coefficients, process.errors, coupled, process.share, aligned
     )  # fmt: skip
+
+
+def updated(seen, earlier):
+    return update(seen, earlier, earlier.discrepant(DISCREPANCY)).process(0.5, seen.aligned)
 
 
 def columns(sites, scalers):
@@ -70,7 +74,7 @@ def jointly(process, scalers, first, second, left_out=()):
 def test_an_update_equals_one_process_of_all_sites(known):
     _, scalers, first, second, process = known
     earlier = earlier_of(process)
-    found = update(second, scalers, earlier, earlier.discrepant(DISCREPANCY), 0.5, seed=0)
+    found = updated(Observations(second, scalers), earlier)
     expected = jointly(process, scalers, first, second)
     np.testing.assert_allclose(found.coefficients, expected, atol=2e-3 * np.abs(expected).max())
     assert found.errors is None
@@ -80,7 +84,7 @@ def test_an_update_equals_one_process_of_all_sites(known):
 def test_errors_of_an_update_leave_the_group_out(known):
     data, scalers, first, second, process = known
     earlier = earlier_of(process)
-    found = update(second, scalers, earlier, earlier.discrepant(DISCREPANCY), 0.5, 0, data.together)
+    found = updated(Observations(second, scalers, together=data.together), earlier)
     n = first.n_sites
     np.testing.assert_array_equal(found.errors[:n], process.errors)
     labels = data.together[second.chosen]
@@ -106,7 +110,7 @@ def test_an_update_without_new_information_changes_nothing(known):
         process.landmarks, process.absorbers, process.coefficients, process.kernel, 1.0, scalers
     ).spectra(x, absorbers)
     agreeing = Given(second, x, absorbers, predicted)
-    found = update(agreeing, scalers, earlier, earlier.discrepant(DISCREPANCY), 0.5, seed=0)
+    found = updated(Observations(agreeing, scalers), earlier)
     np.testing.assert_allclose(found.spectra(x, absorbers), predicted, atol=1e-4 * np.ptp(predicted))
 
 
@@ -125,12 +129,12 @@ class Given:
 
 def test_spectra_of_the_same_kind_have_a_small_discrepancy_and_others_a_large_one(known):
     data, scalers, _, second, process = known
-    data = replace(data, sets=np.where(second.chosen, 0, 4).astype(np.uint8))
+    seen = Observations(second, scalers, together=data.together)
     earlier = earlier_of(process)
     n = len(scalers.target_mean)
-    same = kernel_of_update(data, ["train"], scalers, 0, earlier)
+    same = kernel_of_update(seen, earlier)
     misleading = replace(earlier, coefficients=earlier.coefficients[::-1])
-    other = kernel_of_update(data, ["train"], scalers, 0, misleading)
+    other = kernel_of_update(seen, misleading)
     assert same.coupling[0, 0] < other.coupling[0, 0] <= 1.0 + max(DISCREPANCIES)
     assert same.coupling[0, n] == same.coupling[n, n] == 1.0
 
@@ -147,9 +151,10 @@ def test_shares_without_a_validation_set_are_those_of_the_earlier_model(known):
 def test_shifts_and_shapes_are_updated_too(known):
     data, scalers, first, second, process = known
     aligned = Aligned(data.first.targets.grid.energies, scalers, 0.5)
-    process = fit(first, scalers, process.kernel, 0.7, 0, data.together, aligned)
+    first_seen, seen = (Observations(s, scalers, 0, aligned, data.together) for s in (first, second))
+    process = solve(first_seen, process.kernel).process(0.7, aligned)
     earlier = earlier_of(process, 0.5)
-    found = update(second, scalers, earlier, earlier.discrepant(DISCREPANCY), 0.5, 0, data.together, aligned)
+    found = updated(seen, earlier)
     assert found.coefficients.shape == (first.n_sites + second.n_sites, aligned.n_columns)
     x, absorbers, y = (np.concatenate(c) for c in zip(*(second.read(chunk) for chunk in second.chunks), strict=True))
     before = np.abs(process.spectra(x, absorbers) - y).mean()

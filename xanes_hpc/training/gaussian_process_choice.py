@@ -12,9 +12,9 @@ from xanes_hpc.models.aligned import Aligned
 from xanes_hpc.models.gaussian_process import GaussianProcess, shares_in_words
 from xanes_hpc.models.kernels import Matern
 from xanes_hpc.models.scaling import Scalers
-from xanes_hpc.models.training_sites import LEFT_OUT, REFERENCE_SITES
-from xanes_hpc.training.gaussian_process_fit import Solved, fit, scaled, solve
-from xanes_hpc.training.gaussian_process_update import Earlier, kernel_of_update, solve_update, update, updated
+from xanes_hpc.models.training_sites import REFERENCE_SITES
+from xanes_hpc.training.gaussian_process_fit import Observations, Solved, solve
+from xanes_hpc.training.gaussian_process_update import Earlier, kernel_of_update, update
 from xanes_hpc.training.kernel_flow import Sites, blocks_of, first_coupling, first_kernel, learn
 
 MOST_VALIDATION_SITES = 10_000
@@ -65,36 +65,31 @@ class Choice:
 
         ``earlier`` is the process of the model that training started from, which is updated if the kernel is its.
         """
-        aligned = Aligned(data.first.targets.grid.energies, scalers, self.aligned) if self.aligned else None
-        if earlier is not None and self.updates:
-            return update(data.sites_in(*sets), scalers, earlier, self.kernel, self.share, seed, data.together, aligned)
-        return fit(data.sites_in(*sets), scalers, self.kernel, self.share, seed, data.together, aligned)
+        seen = Observations.of(data, sets, scalers, seed, self.aligned)
+        return _solved(seen, self.kernel, earlier if self.updates else None).process(self.share, seen.aligned)
 
 
 def kernel_left_out(
-    choice: Choice, data: TrainingData, sets: Sequence[str], scalers: Scalers, seed: int
+    process: GaussianProcess, data: TrainingData, sets: Sequence[str], scalers: Scalers, seed: int
 ) -> GaussianProcess:
-    """Return the process fitted to sets, but its residuals are those of kernels learned without the sites' parts.
+    """Return a process fitted to sets, but its residuals are those of kernels learned without the sites' parts.
 
     A kernel learned from few sites suits them better than others, and the leave-group-out errors of a process with this
     kernel are too small. The sites are divided into ``N_PARTS`` parts, by formula; each part's residuals come from a
     kernel that was learned from the other parts.
     """
-    aligned = Aligned(data.first.targets.grid.energies, scalers, choice.aligned) if choice.aligned else None
-    sites = data.sites_in(*sets)
+    seen = replace(Observations.of(data, sets, scalers, seed, None), aligned=process.aligned)
     _, groups = np.unique(data.together, return_inverse=True)
     parts = np.random.default_rng(seed).permutation(int(groups.max()) + 1)[groups] % N_PARTS
-    process = fit(sites, scalers, choice.kernel, choice.share, seed, data.together, aligned)
     assert process.residuals is not None
     residuals = process.residuals.copy()
     for part in range(N_PARTS):
-        rest = replace(data, sets=np.where(parts == part, LEFT_OUT, data.sets).astype(np.uint8))
-        own = parts[sites.chosen] == part
-        if own.any() and rest.sites_in(*sets).n_sites:
-            kernel = learn_kernel(rest, sets, scalers, seed, aligned)
-            fitted = fit(sites, scalers, kernel, choice.share, seed, data.together, aligned)
-            assert fitted.residuals is not None
-            residuals[own] = fitted.residuals[own]
+        rest = replace(seen, sites=replace(seen.sites, chosen=seen.sites.chosen & (parts != part)))
+        own = parts[seen.sites.chosen] == part
+        if own.any() and rest.sites.n_sites:
+            found = solve(seen, learn_kernel(data, rest)).of_spectra(process.aligned)
+            assert found is not None
+            residuals[own] = found[own]
     return replace(process, residuals=residuals)
 
 
@@ -120,67 +115,57 @@ def choose(
         The process of the model that the networks started from. It is updated with these sets, unless they are larger
         than a process may be.
     """
-    parts = Aligned(data.first.targets.grid.energies, scalers, SHARE) if aligned else None
-    if data.sites_in(*sets).n_sites > REFERENCE_SITES:
+    seen = Observations.of(data, sets, scalers, seed, SHARE if aligned else None)
+    if seen.sites.n_sites > REFERENCE_SITES:
         earlier = None
-    if earlier is None:
-        kernel = learn_kernel(data, sets, scalers, seed, parts)
-    else:
-        kernel = kernel_of_update(data, sets, scalers, seed, earlier, parts)
+    kernel = learn_kernel(data, seen) if earlier is None else kernel_of_update(seen, earlier)
     if shares is None:
-        return choose_shares(data, sets, scalers, networks, kernel, seed, parts, earlier)
+        return choose_shares(seen, kernel, networks, data.sites_in("validation"), earlier)
     return Choice(kernel, shares[0], shares[1] if aligned else None, earlier is not None)
 
 
-def learn_kernel(
-    data: TrainingData, sets: Sequence[str], scalers: Scalers, seed: int, aligned: Aligned | None = None
-) -> Matern:
-    """Return the kernel that predicts held-out formulas best, learned from sets of the split.
+def learn_kernel(data: TrainingData, seen: Observations) -> Matern:
+    """Return the kernel that predicts held-out formulas best, learned from sites with labels.
 
-    A seeded sample of ``REFERENCE_SITES`` is used if they have more. The seed also draws the sites to hold out.
+    A seeded sample of ``REFERENCE_SITES`` is used if there are more. The seed also draws the sites to hold out.
     """
-    sampled = data.sites_in(*sets).sample(REFERENCE_SITES, seed)
-    z, absorbers, targets = (np.concatenate(arrays) for arrays in zip(*scaled(sampled, scalers, aligned), strict=True))
-    _, groups = np.unique(data.together[sampled.chosen], return_inverse=True)
+    sampled, scalers = seen.sample(REFERENCE_SITES), seen.scalers
+    z, absorbers, targets = sampled.arrays()
+    assert sampled.labels is not None
+    _, groups = np.unique(sampled.labels, return_inverse=True)
     offsets = scalers.feature_mean / scalers.feature_scale if scalers.transform == "sqrt" else None
     first = first_kernel(z, LENGTHS, offsets, first_coupling(data.seen))
     described, labels = data.first.features.description, data.first.features.labels
     n_foreign = described["features"] if described["name"] == Foreign.name else 0
-    return learn(Sites(z, targets, absorbers, groups), blocks_of(labels, n_foreign), first, seed)
+    return learn(Sites(z, targets, absorbers, groups), blocks_of(labels, n_foreign), first, seen.seed)
 
 
 def choose_shares(
-    data: TrainingData, sets: Sequence[str], scalers: Scalers, networks: Networks | None, kernel: Matern, seed: int,
-    aligned: Aligned | None = None, earlier: Earlier | None = None,
-) -> Choice:  # fmt: skip
+    seen: Observations, kernel: Matern, networks: Networks | None, validation: SiteSet, earlier: Earlier | None = None
+) -> Choice:
     """Return the shares that give the lowest errors.
 
-    That of shift and shape is chosen on the leave-group-out errors of the sets, that of the process in the mean with
+    That of shift and shape is chosen on the leave-group-out errors of the sites, that of the process in the mean with
     the networks on the validation set. Without networks it is that of the earlier process, or ``SHARE``.
     """
-    own, updates = data.sites_in(*sets), earlier is not None
-    if earlier is None:
-        solved = solve(own, scalers, kernel, seed, data.together, aligned)
-    else:
-        solved = solve_update(own, scalers, earlier, kernel, seed, data.together, aligned)
+    solved, aligned = _solved(seen, kernel, earlier), seen.aligned
     if aligned is not None:
-        aligned = replace(aligned, share=_best_aligned(solved, scalers, aligned))
-    aligned_share = None if aligned is None else aligned.share
-    if networks is None:
-        return Choice(kernel, SHARE if earlier is None else earlier.share, aligned_share, updates)
-    if earlier is None:
-        process = solved.process(kernel, SHARE, scalers, aligned)
-    else:
-        process = updated(solved, scalers, earlier, kernel, SHARE, aligned)
-    sampled = data.sites_in("validation").sample(MOST_VALIDATION_SITES, seed)
-    x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*iterate(sampled), strict=True))
-    share = best_share(y, networks(sampled), process.spectra(x, absorbers))[0]
-    return Choice(kernel, share, aligned_share, updates)
+        aligned = replace(aligned, share=_best_aligned(solved, aligned))
+    share = SHARE if earlier is None else earlier.share
+    if networks is not None:
+        sampled = validation.sample(MOST_VALIDATION_SITES, seen.seed)
+        x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*iterate(sampled), strict=True))
+        share = best_share(y, networks(sampled), solved.process(SHARE, aligned).spectra(x, absorbers))[0]
+    return Choice(kernel, share, None if aligned is None else aligned.share, earlier is not None)
 
 
-def _best_aligned(solved: Solved, scalers: Scalers, aligned: Aligned) -> float:
+def _solved(seen: Observations, kernel: Matern, earlier: Earlier | None) -> Solved:
+    return solve(seen, kernel) if earlier is None else update(seen, earlier, kernel)
+
+
+def _best_aligned(solved: Solved, aligned: Aligned) -> float:
     """Return the share of shift and shape with the lowest leave-group-out errors."""
-    n, absorbers = aligned.energies.size, solved.absorbers
+    n, absorbers, scalers = aligned.energies.size, solved.absorbers, solved.scalers
     scale = scalers.target_scale[absorbers]
     spectra = solved.y[:, :n] * scale + scalers.target_mean[absorbers]
     plain, moved = (

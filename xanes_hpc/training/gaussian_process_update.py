@@ -9,19 +9,17 @@ with the coefficients c' of the landmarks and d of the new sites: the posterior 
 (Rasmussen & Williams, Gaussian Processes for Machine Learning, section 2.2, and the inverse of a block matrix).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.data.datasets import SiteSet, TrainingData
 from xanes_hpc.models.aligned import Aligned
 from xanes_hpc.models.gaussian_process import GaussianProcess
 from xanes_hpc.models.kernels import Matern, coupling
-from xanes_hpc.models.scaling import Absorbers, Array, Scalers
+from xanes_hpc.models.scaling import Absorbers, Array
 from xanes_hpc.models.training_sites import REFERENCE_SITES
-from xanes_hpc.training.gaussian_process_fit import Solved, left_out, scaled
+from xanes_hpc.training.gaussian_process_fit import Observations, Solved, left_out
 from xanes_hpc.training.kernel_flow import NOISE
 
 DISCREPANCIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -64,14 +62,35 @@ class Earlier:
         return replace(self.kernel, coupling=coupled)
 
 
-def kernel_of_update(
-    data: TrainingData, sets: Sequence[str], scalers: Scalers, seed: int, earlier: Earlier,
-    aligned: Aligned | None = None,
-) -> Matern:  # fmt: skip
-    """Return the kernel with the discrepancy whose leave-group-out errors are lowest for sets of the split."""
-    sampled = data.sites_in(*sets).sample(MOST_DISCREPANT, seed)
-    joint = _Joint(sampled, scalers, earlier, earlier.kernel, aligned)
-    labels, n = data.together[sampled.chosen], scalers.target_mean.shape[1]
+@dataclass(frozen=True)
+class Updated(Solved):
+    """The solution of an update. Landmarks of the process are the earlier ones, with their errors, then the new sites.
+
+    The coefficients are those of all these landmarks, the other arrays those of the new sites.
+    """
+
+    earlier: Earlier
+
+    def process(self, share: float, aligned: Aligned | None) -> GaussianProcess:
+        """Return the process with a share in the mean with the networks."""
+        own, earlier = super().process(share, aligned), self.earlier
+        errors, theirs = own.errors, earlier.errors
+        if errors is not None:
+            if theirs is None:
+                theirs = np.broadcast_to(errors.mean(axis=0), (len(earlier.landmarks), errors.shape[1]))
+            errors = np.concatenate([theirs, errors])
+        return replace(
+            own, landmarks=np.concatenate([earlier.landmarks, own.landmarks]),
+            absorbers=np.concatenate([earlier.absorbers, own.absorbers]).astype(np.int32), errors=errors,
+        )  # fmt: skip
+
+
+def kernel_of_update(seen: Observations, earlier: Earlier) -> Matern:
+    """Return the kernel with the discrepancy whose leave-group-out errors are lowest for new sites with labels."""
+    sampled = seen.sample(MOST_DISCREPANT)
+    labels, n = sampled.labels, seen.scalers.target_mean.shape[1]
+    joint = _Joint(sampled, earlier, earlier.kernel)
+    assert labels is not None
 
     def error(discrepancy: float) -> float:
         inverse = np.linalg.inv(joint.matrix + discrepancy * joint.own)
@@ -81,47 +100,19 @@ def kernel_of_update(
     return earlier.discrepant(min(DISCREPANCIES, key=error))
 
 
-def update(
-    sites: SiteSet, scalers: Scalers, earlier: Earlier, kernel: Matern, share: float, seed: int,
-    together: npt.NDArray[np.str_] | None = None, aligned: Aligned | None = None,
-) -> GaussianProcess:  # fmt: skip
-    """Update an earlier process with a set, as ``solve_update`` explains."""
-    solved = solve_update(sites, scalers, earlier, kernel, seed, together, aligned)
-    return updated(solved, scalers, earlier, kernel, share, aligned)
+def update(seen: Observations, earlier: Earlier, kernel: Matern) -> Updated:
+    """Solve equation (1) for new sites, a sample if there are more than ``REFERENCE_SITES``.
 
-
-def updated(
-    solved: Solved, scalers: Scalers, earlier: Earlier, kernel: Matern, share: float, aligned: Aligned | None
-) -> GaussianProcess:
-    """Return the process of an update. Landmarks are the earlier ones, with their errors, then the new sites."""
-    residuals, errors = solved.of_spectra(aligned), None
-    if residuals is not None:
-        theirs, found = earlier.errors, np.abs(residuals)
-        if theirs is None:
-            theirs = np.broadcast_to(found.mean(axis=0), (len(earlier.landmarks), found.shape[1]))
-        errors = np.concatenate([theirs, found])
-    return GaussianProcess(
-        np.concatenate([earlier.landmarks, solved.x]),
-        np.concatenate([earlier.absorbers, solved.absorbers]).astype(np.int32),
-        solved.coefficients.astype(np.float32), kernel, share, scalers, errors, aligned, residuals,
-    )  # fmt: skip
-
-
-def solve_update(
-    sites: SiteSet, scalers: Scalers, earlier: Earlier, kernel: Matern, seed: int,
-    together: npt.NDArray[np.str_] | None = None, aligned: Aligned | None = None,
-) -> Solved:  # fmt: skip
-    """Solve equation (1) for a set; coefficients are those of the earlier landmarks, then of the sites of the set.
-
-    Parameters are as those of ``gaussian_process_fit.solve``. Leave-group-out residuals are those of the new sites.
+    The kernel is that between the sites of all absorbers, new and earlier. If the new sites have labels, their
+    leave-group-out residuals are computed too.
     """
-    sites = sites.sample(REFERENCE_SITES, seed)
-    joint = _Joint(sites, scalers, earlier, kernel, aligned)
+    seen = seen.sample(REFERENCE_SITES)
+    joint = _Joint(seen, earlier, kernel)
     inverse = np.linalg.inv(joint.matrix)
     own = inverse @ joint.residuals
     coefficients = np.concatenate([joint.coefficients - joint.weights @ own, own])
-    residuals = None if together is None else left_out(own, inverse, together[sites.chosen])
-    return Solved(joint.x, joint.absorbers, joint.y, coefficients, residuals)
+    residuals = None if seen.labels is None else left_out(own, inverse, seen.labels)
+    return Updated(kernel, seen.scalers, joint.x, joint.absorbers, joint.y, coefficients, residuals, earlier)
 
 
 class _Joint:
@@ -141,13 +132,10 @@ class _Joint:
         y - K_NL c.
     """
 
-    def __init__(
-        self, sites: SiteSet, scalers: Scalers, earlier: Earlier, kernel: Matern, aligned: Aligned | None
-    ) -> None:
+    def __init__(self, seen: Observations, earlier: Earlier, kernel: Matern) -> None:
         from scipy.linalg import cho_factor, cho_solve
 
-        columns = zip(*scaled(sites, scalers, aligned), strict=True)
-        self.x, self.absorbers, self.y = (np.concatenate(arrays) for arrays in columns)
+        self.x, self.absorbers, self.y = seen.arrays()
         landmarks, theirs = earlier.landmarks, earlier.absorbers
 
         def values(x: Array, absorbers: Absorbers, others: Array, of_others: Absorbers) -> npt.NDArray[np.float64]:

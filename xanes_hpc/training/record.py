@@ -206,7 +206,7 @@ def write_model(
     if trained.process is not None and process is not None and not folds:
         few_known = known is None or known.n_sites < FEWEST_FOR_FACTORS
         if few_known and data.sites_in(*fitted).n_sites <= MOST_LEARNED_AGAIN and not trained.process.updates:
-            process = kernel_left_out(trained.process, data, fitted, last.scalers, run.training.seed)
+            process = kernel_left_out(process, data, fitted, last.scalers, run.training.seed)
         every = leave_group_out(process, data, fitted, run.training.seed)
     description |= calibrated(known, model, data, every)
     if folds and known is not None:
