@@ -16,6 +16,7 @@ from timing import available_cores, summary
 from untrained import write_model
 
 from xanes_hpc import descriptors
+from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.features.featurise import featurise
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
@@ -23,7 +24,6 @@ from xanes_hpc.stores.structures import StructureStore
 TITLE = "Prediction"
 N_SITES = 4079
 """Size of the published set of iron complexes."""
-DRAWS = 100
 
 
 def measure(options: Options) -> dict[str, Any]:

@@ -295,7 +295,7 @@ def test_the_process_is_fitted_to_all_sites_but_those_of_the_test_set(model):
     trained = Model.open(model)
     sites, process = trained.training_sites, trained.regression
     assert sites.trained == USED_SETS
-    assert trained.description["provenance"]["trained"] == ["train", "validation"]
+    assert trained.description["provenance"]["trained"] == ["train"]
     assert len(process.landmarks) == len(process.errors) == sum(sites.count(name) for name in USED_SETS)
     assert 0 < sites.count("calibration") < FEWEST_FOR_FACTORS
     assert trained.calibration.n_sites == len(process.landmarks)  # of the leave-group-out errors

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from support.trainings import copied, gathered, run_of, train_on
 
+from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.models.training_sites import SETS
-from xanes_hpc.training.held_out import CALIBRATION_DRAWS, held_out
+from xanes_hpc.training.held_out import held_out
 
 UNSEEN = 26
 """Iron is in the test set alone."""
@@ -38,7 +39,7 @@ def test_absorbers_are_mapped_and_unseen_ones_left_out(without_iron):
         x, table = data.first.features.read(0, 120)[known], data.first.features.sites
         y = data.first.targets.read(0, 120)[known]
     own = model.absorbers(np.array(table.element)[known], [table.edge[i] for i in known])
-    drawn, evidence = model.sample(x, own, CALIBRATION_DRAWS, 5)
+    drawn, evidence = model.sample(x, own, DRAWS, 5)
     assert found.n_sites == known.size
     np.testing.assert_array_equal(found.reference, y)
     np.testing.assert_allclose(found.mean, drawn.mean, rtol=1e-6)

@@ -18,6 +18,7 @@ from xanes_hpc.api.arguments import check_arguments
 from xanes_hpc.api.inputs import AnyStore, PathLike, listed, opened, output_path, store_of
 from xanes_hpc.api.spectra import Spectra
 from xanes_hpc.config.files import load_run, settings
+from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models.folder import CONTENTS, architecture_of
@@ -119,7 +120,7 @@ class Predictor:
         sites: Any = None,
         edge: str | None = None,
         disorder: str | None = None,
-        draws: int = 100,
+        draws: int = DRAWS,
         seed: int = 0,
         keep_draws: bool = False,
         split: Literal["train", "validation", "calibration", "test"] | None = None,

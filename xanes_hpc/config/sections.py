@@ -10,7 +10,7 @@ The values here are the defaults.
 
     [model]
     name = "residual"
-    width = 512
+    width = 256
 """
 
 from dataclasses import asdict, dataclass, field
@@ -21,6 +21,8 @@ from xanes_hpc.spectra.recipe import BroadeningConfig, NormalisationConfig, Reci
 DEFAULT_ARCHITECTURE = "residual"
 EPOCHS, BATCH_SIZE = 60, 128
 """Largest number of epochs, and number of sites in a batch, unless given."""
+DRAWS = 30
+"""Number of Monte Carlo draws of a prediction, and in calibration, unless given."""
 PLATEAU_EPOCHS = 10
 """Epochs without a better validation error after which the plateau schedule lowers the learning rate."""
 
@@ -124,7 +126,8 @@ class TrainingConfig:
     patience
         Epochs without a better validation error after which training stops; by default it does not stop early.
     refit
-        Whether networks are retrained on the training and validation sets together, for the best number of epochs.
+        Whether networks are retrained on the training and validation sets together, for the best number of epochs; by
+        default, if there is no Gaussian process, which is fitted to all sites anyway.
     loss
         ``mae``, ``mse`` or ``huber``, of the scaled spectra.
     first_derivative, second_derivative
@@ -160,7 +163,7 @@ class TrainingConfig:
     weight_decay: float = 1e-4
     schedule: str = "cosine"
     patience: int | None = None
-    refit: bool = True
+    refit: bool | None = None
     loss: str = "mae"
     first_derivative: float = 0.0
     second_derivative: float = 0.0

@@ -21,6 +21,7 @@ from xanes_hpc.analysis.explanation import Explanation
 from xanes_hpc.analysis.feature_groups import KINDS
 from xanes_hpc.analysis.site_map import SMALLEST, SiteMap, map_sites
 from xanes_hpc.analysis.windows import in_words
+from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.training_sites import SETS
@@ -57,7 +58,7 @@ class ReportOptions:
     """
 
     split: str | None = None
-    draws: int = 100
+    draws: int = DRAWS
     explained: ExplainOptions | None = None
 
 

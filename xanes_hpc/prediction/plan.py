@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc import __version__
+from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.errors import ModelError, StoreError, XanesHpcError
 from xanes_hpc.formats.site_lists import SiteChoice, SiteList
 from xanes_hpc.jobs.parts import PARTITIONS, read_plan
@@ -57,7 +58,7 @@ class PredictOptions:
         File with the features that another program made, for structures and a model that was trained on such features.
     """
 
-    draws: int = 100
+    draws: int = DRAWS
     seed: int = 0
     keep_draws: bool = False
     split: str | None = None

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
+from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.descriptors.foreign import Foreign
 from xanes_hpc.errors import FormatError, ModelError, SpectrumError
 from xanes_hpc.models.model import Model
@@ -78,7 +79,7 @@ class SitePredictor:
         features of the model.
     """
 
-    def __init__(self, model: Model, draws: int = 100, seed: int = 0) -> None:
+    def __init__(self, model: Model, draws: int = DRAWS, seed: int = 0) -> None:
         self.model, self.draws, self.seed = model, draws, seed
         self.descriptor = model_descriptor(model)
         if isinstance(self.descriptor, Foreign):

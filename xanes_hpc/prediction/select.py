@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.errors import ConfigError, ModelError
 from xanes_hpc.models.distances import mean_differences
 from xanes_hpc.models.model import Model
@@ -32,7 +33,6 @@ CANDIDATES_PER_SITE = 2
 """Smallest number of candidates per site to select, if there are as many."""
 BOUNDS_AT_ONCE = 16
 """Number of sites computed again at a time."""
-DRAWS = 30
 
 Progress = Callable[[int, int], None]
 Rows = npt.NDArray[np.int64]

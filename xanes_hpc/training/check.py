@@ -100,12 +100,18 @@ def resolved(run: RunConfig, n_features: int) -> RunConfig:
         epochs, batch_size = run.training.epochs or GRAPH_EPOCHS, run.training.batch_size or GRAPHS_AT_ONCE
     if run.uncertainty.method == "dropout" and (averaged or takes_graphs(layers)):
         members = run.uncertainty.members or 1
+    refits = not averaged if run.training.refit is None else run.training.refit
     return replace(
         run,
         target=replace(run.target, aligned=averaged if run.target.aligned is None else run.target.aligned),
         model=replace(run.model, parameters=parameters),
         training=replace(
-            run.training, epochs=epochs, batch_size=batch_size, learning_rate=rate, gaussian_process=averaged
+            run.training,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=rate,
+            gaussian_process=averaged,
+            refit=refits,
         ),
         uncertainty=replace(run.uncertainty, members=members),
     )

@@ -48,12 +48,16 @@ class Choice:
         Share of shift and shape in the spectra of the process; None if it has plain spectra alone.
     updates
         Whether the process is an update of an earlier one.
+    solved, sets
+        The regression that the shares were chosen with, and the sets of the split that it was solved for, if any.
     """
 
     kernel: Matern
     share: float
     aligned: float | None = None
     updates: bool = False
+    solved: Solved | None = None
+    sets: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return shares_in_words(self.share, self.aligned)
@@ -65,8 +69,10 @@ class Choice:
 
         ``earlier`` is the process of the model that training started from, which is updated if the kernel is its.
         """
-        seen = Observations.of(data, sets, scalers, seed, self.aligned)
-        return _solved(seen, self.kernel, earlier if self.updates else None).process(self.share, seen.aligned)
+        seen, solved = Observations.of(data, sets, scalers, seed, self.aligned), self.solved
+        if solved is None or tuple(sets) != self.sets:
+            solved = _solved(seen, self.kernel, earlier if self.updates else None)
+        return solved.process(self.share, seen.aligned)
 
 
 def kernel_left_out(
@@ -120,7 +126,7 @@ def choose(
         earlier = None
     kernel = learn_kernel(data, seen) if earlier is None else kernel_of_update(seen, earlier)
     if shares is None:
-        return choose_shares(seen, kernel, networks, data.sites_in("validation"), earlier)
+        return replace(choose_shares(seen, kernel, networks, data.sites_in("validation"), earlier), sets=tuple(sets))
     return Choice(kernel, shares[0], shares[1] if aligned else None, earlier is not None)
 
 
@@ -156,7 +162,7 @@ def choose_shares(
         sampled = validation.sample(MOST_VALIDATION_SITES, seen.seed)
         x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*iterate(sampled), strict=True))
         share = best_share(y, networks(sampled), solved.process(SHARE, aligned).spectra(x, absorbers))[0]
-    return Choice(kernel, share, None if aligned is None else aligned.share, earlier is not None)
+    return Choice(kernel, share, None if aligned is None else aligned.share, earlier is not None, solved)
 
 
 def _solved(seen: Observations, kernel: Matern, earlier: Earlier | None) -> Solved:

@@ -124,6 +124,7 @@ def solve(seen: Observations, kernel: Kernel, n_landmarks: int = REFERENCE_SITES
     doi:10.1080/00401706.1974.10489157). Shifts and shapes are further columns of y.
     """
     from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+    from scipy.linalg.lapack import dpotri
 
     landmarks, residuals = seen.sample(n_landmarks), None
     x, absorbers, y = landmarks.arrays()
@@ -137,7 +138,7 @@ def solve(seen: Observations, kernel: Kernel, n_landmarks: int = REFERENCE_SITES
         factor = cho_factor(matrix, overwrite_a=True)
         coefficients = cho_solve(factor, y.astype(np.float64))
         if landmarks.labels is not None:  # I - H is noise * inverse, the residuals are noise * coefficients
-            inverse = cho_solve(factor, np.eye(len(x)), overwrite_b=True)
+            inverse, _ = dpotri(*factor, overwrite_c=True)
             residuals = left_out(coefficients, inverse, landmarks.labels)
     else:
         matrix[np.diag_indices_from(matrix)] += JITTER
@@ -161,10 +162,15 @@ def solve(seen: Observations, kernel: Kernel, n_landmarks: int = REFERENCE_SITES
 def left_out(
     residuals: npt.NDArray[np.float64], rest: npt.NDArray[np.float64], labels: npt.NDArray[np.str_]
 ) -> npt.NDArray[np.float64]:
-    """Return landmarks' leave-label-out residuals, from those of the fit and I - H, or one multiple of both."""
+    """Return landmarks' leave-label-out residuals, from those of the fit and I - H, or one multiple of both.
+
+    Of the symmetric matrix ``rest``, I - H, only the upper triangle counts.
+    """
+    from scipy.linalg import solve
+
     _, groups, counts = np.unique(labels, return_inverse=True, return_counts=True)
     found = residuals / np.diag(rest)[:, None]
     for group in np.flatnonzero(counts > 1):
         rows = np.flatnonzero(groups == group)
-        found[rows] = np.linalg.solve(rest[np.ix_(rows, rows)], residuals[rows])
+        found[rows] = solve(rest[np.ix_(rows, rows)], residuals[rows], assume_a="sym")
     return found

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
+from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.data.datasets import TrainingData
 from xanes_hpc.models.calibration import calibrate, calibrate_without_spread, not_calibrated, typical_of_all
 from xanes_hpc.models.domain import Domain, Scores, limits, profile_columns
@@ -17,7 +18,6 @@ from xanes_hpc.models.training_sites import REFERENCE_SITES, SETS
 from xanes_hpc.models.trust import NEIGHBOURHOOD, describe_trust
 from xanes_hpc.training.leave_group_out import LeaveGroupOut
 
-CALIBRATION_DRAWS = 100
 MOST_CALIBRATION_SITES = 5000
 RUN = 64
 """Sites of a sample that are next to each other in their store."""
@@ -84,7 +84,7 @@ def held_out(
     for i in np.random.default_rng(seed).permutation(len(chunks)):
         x, absorbers, y = sites.read(chunks[i])
         graphs = None if model.graph is None else sites.read_graphs(chunks[i])
-        drawn, evidence = model.sample(x, own[absorbers], CALIBRATION_DRAWS, seed, graphs=graphs)
+        drawn, evidence = model.sample(x, own[absorbers], DRAWS, seed, graphs=graphs)
         scores = domain.scores(model.members[0].scalers.features(x))
         found.append(HeldOut(y.astype(np.float64), drawn.mean, replace(evidence, absorbers=absorbers), scores))
         n_sites += len(x)

@@ -30,11 +30,11 @@ import numpy.typing as npt
 from xanes_hpc.models.kernels import Matern, coupling, matern
 from xanes_hpc.models.scaling import Absorbers, Array
 
-N_STEPS = 80
+N_STEPS = 40
 """Number of steps; parameters are averaged over the last quarter."""
 N_FITTED, N_PREDICTED = 800, 400
 """Largest number of sites that a step fits and predicts."""
-STEP = 0.05
+STEP = 0.1
 """Length of Adam's steps, in logarithms of the parameters."""
 DECAYS = 0.9, 0.999
 """Decay rates of Adam's averages of the gradient and of its square."""

@@ -22,6 +22,7 @@ from xanes_hpc.cli.options import (
     sites_option,
 )
 from xanes_hpc.cli.steps import carry_out, refuse_with_a_plan, steps_options
+from xanes_hpc.config.sections import DRAWS
 
 if TYPE_CHECKING:
     from xanes_hpc.jobs.steps import Steps
@@ -53,7 +54,7 @@ prediction_options = gathered(
         "--draws",
         type=click.IntRange(min=2),
         metavar="N",
-        default=100,
+        default=DRAWS,
         show_default=True,
         help="Monte Carlo draws per site",
     ),

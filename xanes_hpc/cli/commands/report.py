@@ -8,6 +8,7 @@ from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import SET
 from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads_option, windows_of
+from xanes_hpc.config.sections import DRAWS
 
 
 @click.command("report", cls=Command)
@@ -28,7 +29,7 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads
     "--draws",
     type=click.IntRange(min=2),
     metavar="N",
-    default=100,
+    default=DRAWS,
     show_default=True,
     help="Monte Carlo draws per site",
 )

@@ -8,6 +8,7 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, threads_option
+from xanes_hpc.config.sections import DRAWS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -39,7 +40,7 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
     "--draws",
     type=click.IntRange(min=2),
     metavar="N",
-    default=100,
+    default=DRAWS,
     show_default=True,
     help="Monte Carlo draws per site",
 )

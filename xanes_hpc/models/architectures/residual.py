@@ -6,7 +6,7 @@ from typing import Any
 from xanes_hpc.models.architectures._parameters import resolve
 from xanes_hpc.models.layers import Layer
 
-DEFAULTS: dict[str, Any] = {"width": 512, "blocks": 3, "activation": "silu", "dropout": 0.1}
+DEFAULTS: dict[str, Any] = {"width": 256, "blocks": 3, "activation": "silu", "dropout": 0.1}
 
 
 def residual(
