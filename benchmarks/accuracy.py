@@ -28,6 +28,7 @@ from studies import (
     first_row,
     flag,
     folds,
+    graphs,
     learning_curve,
     many_sites,
     methods,
@@ -42,6 +43,7 @@ JSON, PAGE = ROOT / "benchmarks" / "results" / "accuracy.json", ROOT / "docs" / 
 COMMAND = "python benchmarks/accuracy.py --store STORE --folder WORK"
 STUDIES = {
     "folds": folds,
+    "graphs": graphs,
     "methods": methods,
     "descriptors": descriptors,
     "ablations": ablations,

@@ -20,17 +20,16 @@ CHANGES: dict[str, dict[str, Any]] = {
     DEFAULT: {},
     "networks alone": {"training.gaussian_process": False},
     "plain spectra alone": {"target.aligned": False},
-    "graph network": {"model.name": "graph"},
     "`mlp` network": {"model.name": "mlp"},
     "`convolutional` network": {"model.name": "convolutional"},
-    "width 256": {"model.width": 256},
+    "width 512": {"model.width": 512},
     "1 block": {"model.blocks": 1},
     "no dropout": {"model.dropout": 0.0},
     "MSE loss": {"training.loss": "mse"},
     "30 epochs": {"training.epochs": 30},
     "120 epochs": {"training.epochs": 120},
-    "1 member": {"uncertainty.members": 1},
-    "not retrained with the validation set": {"training.refit": False},
+    "3 members": {"uncertainty.members": 3},
+    "retrained with the validation set": {"training.refit": True},
     "features untransformed": {"training.feature_transform": "none"},
     "each energy scaled by its own spread": {"training.target_scale": "energy"},
     "rattled by 0.01 Å as well": {RATTLE: 0.01},
@@ -55,8 +54,7 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
         change = dict(CHANGES[name])
         rattle = change.pop(RATTLE, None)
         rattled = () if rattle is None else (inputs.features(structures, rattle=rattle),)
-        own = inputs.features(structures, graph=True) if change.get("model.name") == "graph" else features
-        runs = {fold: Run((own,), run_of(fold, given.seed, change), rattled) for fold in given.on_folds}
+        runs = {fold: Run((features,), run_of(fold, given.seed, change), rattled) for fold in given.on_folds}
         try:
             outcomes = {fold: sitting.run(run, f"{name}, fold {fold}") for fold, run in runs.items()}
         except XanesHpcError as error:  # a run that fails, such as one that diverges, does not stop the others
