@@ -16,8 +16,8 @@ from timing import available_cores, summary
 from untrained import write_model
 
 from xanes_hpc import descriptors
-from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.features.featurise import featurise
+from xanes_hpc.models.numpy_network import DRAWS
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
 
@@ -45,6 +45,7 @@ def measure(options: Options) -> dict[str, Any]:
         ("a feature store", n_sites, available_cores(), features, min(3, options.repeats)),
     ]
     return {
+        "draws": DRAWS,
         "members": members,
         "features": descriptor.n_features,
         "runs": [
@@ -98,8 +99,8 @@ def section(result: dict[str, Any]) -> list[str]:
     ]
     return [
         paragraph(
-            f"""`xanes-hpc predict` with {DRAWS} draws, from the start of its process to its end. The files are in the
-            system's cache and the kernels are compiled. The model has the default size ({result["members"]} networks,
+            f"""`xanes-hpc predict` with {result["draws"]} draws, from the start of its process to its end. The files
+            are in the system's cache and the kernels are compiled. The model has the default size ({result["members"]} networks,
             {result["features"]} features, 226 energies) but random weights; the complexes are generated. A process on
             one core is pinned to it."""
         ),

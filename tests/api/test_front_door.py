@@ -15,6 +15,7 @@ from support.trainings import FEATURES
 
 import xanes_hpc as xh
 from xanes_hpc.errors import ConfigError, FormatError, ModelError, SpectrumError, StoreError
+from xanes_hpc.models.numpy_network import DRAWS
 
 SETTINGS = {"epochs": 2, "members": 1, "seed": 3, "gaussian_process": False, "model": {"name": "mlp", "hidden": [16]}}
 TOML = """
@@ -97,7 +98,7 @@ def test_a_structure_by_path_and_as_atoms_gives_the_same_spectrum(small, files):
     assert model.predict([path]).sites == by_path.sites == [path.stem]
     assert model.predict(path.parent.glob(path.name)).sites == [path.stem]
     assert xh.import_structures(path.parent.glob(path.name)).sites.name == [path.stem]
-    np.testing.assert_array_equal(xh.predict(path, files / "c.model", draws=100).std, by_path.std)
+    np.testing.assert_array_equal(xh.predict(path, files / "c.model", draws=DRAWS).std, by_path.std)
 
 
 def test_outputs_are_written_only_where_asked_for(small, files, tmp_path, monkeypatch):

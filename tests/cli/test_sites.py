@@ -9,6 +9,7 @@ import pytest
 from support.builders import refused, run, write
 
 from xanes_hpc.cli.main import cli
+from xanes_hpc.models.numpy_network import DRAWS
 from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.site_spectra import choose_spectra
@@ -42,6 +43,12 @@ def test_the_option_is_the_same_in_every_command():
         (option,) = (param for param in command.params if "--sites" in param.opts)
         found.append((option.metavar, option.help, option.name))
     assert len(set(found)) == 1
+
+
+def test_draws_are_as_many_as_in_the_library():
+    context = click.Context(cli)
+    commands = [cli.get_command(context, name) for name in ("predict", "report", "serve")]
+    assert [p.default for command in commands for p in command.params if p.name == "draws"] == 3 * [DRAWS]
 
 
 def test_predict(small, model, listed, names, predicted, tmp_path):

@@ -20,6 +20,7 @@ from xanes_hpc.model_selection import cross_validation
 from xanes_hpc.model_selection.cross_validation import FINAL, cross_validate
 from xanes_hpc.models.calibration import calibrate
 from xanes_hpc.models.model import Model
+from xanes_hpc.models.numpy_network import DRAWS
 from xanes_hpc.models.sigma_factors import Evidence
 from xanes_hpc.pages.report_card import card
 from xanes_hpc.prediction.predict import PredictOptions, predict
@@ -92,7 +93,7 @@ def test_sigma_is_calibrated_on_what_the_folds_held_out(validated, models, final
             assert store.sites.name == [model.training_sites.names[i] for i in rows]
             references.append(store.read("reference"))
             means.append(store.read("mean"))
-        _, evidence = model.sample(x[rows], model.absorbers(z[rows], [edges[i] for i in rows]), 100, 0)
+        _, evidence = model.sample(x[rows], model.absorbers(z[rows], [edges[i] for i in rows]), DRAWS, 0)
         known.append(evidence)
     sizes = np.sqrt(np.mean(final.members[0].scalers.target_scale ** 2, axis=1))
     energies, _ = final.grid

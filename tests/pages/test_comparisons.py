@@ -80,7 +80,7 @@ def test_different_sites_are_averaged_with_their_numbers(client):
     assert sum(weights) == 4
     assert len(weights) > 1
     own = [predicted(client, moved, absorber=site["atom"])["mean"] for site in found["sites"]]
-    np.testing.assert_allclose(found["mean"], np.average(own, axis=0, weights=weights), rtol=5e-6, atol=1e-6)
+    np.testing.assert_allclose(found["mean"], np.average(own, axis=0, weights=weights), atol=1e-5)
 
 
 def test_the_effect_of_an_atom_is_what_the_spectrum_loses_without_it(client, predictor):

@@ -1,6 +1,7 @@
 """Figures and the errors they raise; projections compared with those of scikit-learn and UMAP."""
 
 import re
+import shutil
 
 import h5py
 import matplotlib
@@ -194,8 +195,18 @@ def test_training_of_one_model_and_of_several(model, tmp_path, capsys):
     assert is_drawn(tmp_path / "l.png")
     assert run("plot", "learning", model, model, "-o", tmp_path / "l.svg") == 0
     history = read_history(Model.open(model).path)
-    assert list(history) == ["choose", "refit"]
+    assert list(history) == ["choose"]
     assert history["choose"]["epoch"].tolist() == list(range(1, history["choose"]["epoch"].size + 1))
+
+
+def test_both_stages_of_a_training_are_drawn(model, tmp_path):
+    retrained = tmp_path / "retrained.model"
+    shutil.copytree(model, retrained)
+    with (retrained / "history.csv").open("a") as stream:
+        stream.write("refit,1,0.5,nan,0.001,0.1\nrefit,2,0.4,nan,0.001,0.1\n")
+    assert run("plot", "learning", retrained, "-o", tmp_path / "l.png") == 0
+    assert is_drawn(tmp_path / "l.png")
+    assert read_history(retrained)["refit"]["loss"].tolist() == [0.5, 0.4]
 
 
 @pytest.mark.parametrize("text", [None, "", "stage,epoch\n", "stage,epoch,loss\nchoose,one,2\n"])

@@ -31,7 +31,7 @@ OPTIONS: dict[str, Any] = {
 }  # fmt: skip
 CONFIG = (
     TINY + "[training]\nbatch_size = 16\nepochs = {}\ncheckpoint_minutes = 0\ngpus = 0\nlearning_rate = 0.003\n"
-    "[uncertainty]\nmethod = 'ensemble'\nmembers = 2\n"
+    "refit = true\n[uncertainty]\nmethod = 'ensemble'\nmembers = 2\n"
 )
 EPOCHS, ENDLESS = 4, 1_000_000
 ERRORS = (9.0, 8.0, 8.5, 7.0, 7.5, 6.0, 6.5, 6.2)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.trainings import copied, gathered, run_of, train_on
 
-from xanes_hpc.config.sections import DRAWS
+from xanes_hpc.models.numpy_network import DRAWS
 from xanes_hpc.models.training_sites import SETS
 from xanes_hpc.training.held_out import held_out
 

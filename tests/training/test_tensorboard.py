@@ -50,7 +50,7 @@ def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
 def command(small, tmp_path, logs):
     path = copied(small, tmp_path)
     config = tmp_path / "run.toml"
-    config.write_text(TINY + "[training]\nbatch_size = 16\nepochs = 3\n[uncertainty]\nmembers = 1\n")
+    config.write_text(TINY + "[training]\nbatch_size = 16\nepochs = 3\nrefit = true\n[uncertainty]\nmembers = 1\n")
     return ("train", path, "-o", tmp_path / "m", "--config", config, "--tensorboard", logs)
 
 

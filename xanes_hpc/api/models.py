@@ -18,11 +18,11 @@ from xanes_hpc.api.arguments import check_arguments
 from xanes_hpc.api.inputs import AnyStore, PathLike, listed, opened, output_path, store_of
 from xanes_hpc.api.spectra import Spectra
 from xanes_hpc.config.files import load_run, settings
-from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models.folder import CONTENTS, architecture_of
 from xanes_hpc.models.model import Model
+from xanes_hpc.models.numpy_network import DRAWS
 from xanes_hpc.prediction import predict as prediction
 from xanes_hpc.prediction.plan import PredictOptions
 from xanes_hpc.prediction.site_features import model_descriptor

@@ -56,6 +56,9 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace exist
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", show_default="all cores", help="Number of threads"
 )
+draws_option = click.option(
+    "--draws", type=click.IntRange(min=2), metavar="N", default=30, show_default=True, help="Monte Carlo draws per site"
+)
 sites_option = click.option(
     "--sites",
     type=PATH,

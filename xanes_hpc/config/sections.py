@@ -21,8 +21,6 @@ from xanes_hpc.spectra.recipe import BroadeningConfig, NormalisationConfig, Reci
 DEFAULT_ARCHITECTURE = "residual"
 EPOCHS, BATCH_SIZE = 60, 128
 """Largest number of epochs, and number of sites in a batch, unless given."""
-DRAWS = 30
-"""Number of Monte Carlo draws of a prediction, and in calibration, unless given."""
 PLATEAU_EPOCHS = 10
 """Epochs without a better validation error after which the plateau schedule lowers the learning rate."""
 

@@ -21,6 +21,8 @@ from xanes_hpc.structures.graphs import Graphs
 
 Inputs = npt.NDArray[np.floating] | Graphs
 """What networks take of some sites: features as stored, (n_sites, n_features), or graphs."""
+DRAWS = 30
+"""Number of draws of a prediction unless given, and in calibration. 100 give the same figures."""
 VALUES_AT_ONCE = 1 << 20
 """Number of values of the widest layer, over draws and sites, that are computed at a time."""
 

@@ -21,9 +21,9 @@ from xanes_hpc.analysis.explanation import Explanation
 from xanes_hpc.analysis.feature_groups import KINDS
 from xanes_hpc.analysis.site_map import SMALLEST, SiteMap, map_sites
 from xanes_hpc.analysis.windows import in_words
-from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.models.model import Model
+from xanes_hpc.models.numpy_network import DRAWS
 from xanes_hpc.models.training_sites import SETS
 from xanes_hpc.pages.report_card import SET_NAMES, card
 from xanes_hpc.pages.report_merits import cases, leakage, merits, worst

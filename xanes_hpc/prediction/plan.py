@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc import __version__
-from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.errors import ModelError, StoreError, XanesHpcError
 from xanes_hpc.formats.site_lists import SiteChoice, SiteList
 from xanes_hpc.jobs.parts import PARTITIONS, read_plan
 from xanes_hpc.models.model import Model
-from xanes_hpc.models.numpy_network import n_draws
+from xanes_hpc.models.numpy_network import DRAWS, n_draws
 from xanes_hpc.prediction.site_features import Features, features_of
 from xanes_hpc.prediction.sources import Store, check_seen, references_of, sets_of
 from xanes_hpc.runtime.limits import LARGEST

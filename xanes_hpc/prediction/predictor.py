@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.descriptors.foreign import Foreign
 from xanes_hpc.errors import FormatError, ModelError, SpectrumError
 from xanes_hpc.models.model import Model
+from xanes_hpc.models.numpy_network import DRAWS
 from xanes_hpc.models.trust import NEIGHBOURHOOD, reasons
 from xanes_hpc.prediction.average import shared_flag
 from xanes_hpc.prediction.predict import edge_energies

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.errors import ConfigError, ModelError
 from xanes_hpc.models.distances import mean_differences
 from xanes_hpc.models.model import Model
+from xanes_hpc.models.numpy_network import DRAWS
 from xanes_hpc.models.scaling import Array
 from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.prediction.predict import ROWS_AT_ONCE

@@ -98,18 +98,26 @@ class Solved:
 
     def of_spectra(self, aligned: Aligned | None) -> Array | None:
         """Return the leave-group-out residuals of scaled spectra, (n_landmarks, n_energies)."""
-        residuals = self.residuals
-        if residuals is not None and aligned is not None:
-            residuals = self.y[:, : aligned.energies.size] - aligned.joined(self.y - residuals, self.absorbers)
-        return None if residuals is None else residuals.astype(np.float32)
+        if self.residuals is None:
+            return None
+        residuals = self.residuals[:, : self._n_energies]
+        if aligned is not None:
+            left_out = aligned.joined(self.y - self.residuals, self.absorbers)
+            residuals = self.y[:, : self._n_energies] - left_out
+        return residuals.astype(np.float32)
+
+    @property
+    def _n_energies(self) -> int:
+        return int(self.scalers.target_mean.shape[1])
 
     def process(self, share: float, aligned: Aligned | None) -> GaussianProcess:
-        """Return the process with a share in the mean with the networks."""
+        """Return the process with a share in the mean with the networks; without shifts if ``aligned`` is None."""
         residuals = self.of_spectra(aligned)
         errors = None if residuals is None else np.abs(residuals)
+        coefficients = self.coefficients if aligned is not None else self.coefficients[:, : self._n_energies]
         return GaussianProcess(
-            self.x, self.absorbers.astype(np.int32), self.coefficients.astype(np.float32), self.kernel, share,
-            self.scalers, errors, aligned, residuals,
+            self.x, self.absorbers.astype(np.int32), coefficients.astype(np.float32), self.kernel, share, self.scalers,
+            errors, aligned, residuals,
         )  # fmt: skip
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc.config.sections import DRAWS
 from xanes_hpc.data.datasets import TrainingData
 from xanes_hpc.models.calibration import calibrate, calibrate_without_spread, not_calibrated, typical_of_all
 from xanes_hpc.models.domain import Domain, Scores, limits, profile_columns
 from xanes_hpc.models.model import Model
+from xanes_hpc.models.numpy_network import DRAWS
 from xanes_hpc.models.sigma_factors import FEWEST_FOR_FACTORS, Evidence
 from xanes_hpc.models.training_sites import REFERENCE_SITES, SETS
 from xanes_hpc.models.trust import NEIGHBOURHOOD, describe_trust

@@ -15,6 +15,7 @@ from xanes_hpc.cli.command import Command, OutputPath
 from xanes_hpc.cli.options import (
     PATH,
     disorder_option,
+    draws_option,
     gathered,
     model_option,
     output_option,
@@ -22,7 +23,6 @@ from xanes_hpc.cli.options import (
     sites_option,
 )
 from xanes_hpc.cli.steps import carry_out, refuse_with_a_plan, steps_options
-from xanes_hpc.config.sections import DRAWS
 
 if TYPE_CHECKING:
     from xanes_hpc.jobs.steps import Steps
@@ -50,14 +50,7 @@ def _options(**values: Any) -> "PredictOptions":
 prediction_options = gathered(
     "options",
     _options,
-    click.option(
-        "--draws",
-        type=click.IntRange(min=2),
-        metavar="N",
-        default=DRAWS,
-        show_default=True,
-        help="Monte Carlo draws per site",
-    ),
+    draws_option,
     click.option("--keep-draws", is_flag=True, help="Keep every draw in the store"),
     click.option(
         "--seed",

@@ -7,8 +7,7 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import SET
 from xanes_hpc.cli.command import Command
-from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads_option, windows_of
-from xanes_hpc.config.sections import DRAWS
+from xanes_hpc.cli.options import PATH, draws_option, output_option, overwrite_option, threads_option, windows_of
 
 
 @click.command("report", cls=Command)
@@ -25,14 +24,7 @@ from xanes_hpc.config.sections import DRAWS
     metavar="SET",
     help="Evaluate on this set  [default: test, or validation if there is none]",
 )
-@click.option(
-    "--draws",
-    type=click.IntRange(min=2),
-    metavar="N",
-    default=DRAWS,
-    show_default=True,
-    help="Monte Carlo draws per site",
-)
+@draws_option
 @click.option(
     "--most-sites",
     type=click.IntRange(min=2),

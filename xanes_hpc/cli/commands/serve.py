@@ -7,8 +7,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
-from xanes_hpc.cli.options import PATH, threads_option
-from xanes_hpc.config.sections import DRAWS
+from xanes_hpc.cli.options import PATH, draws_option, threads_option
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -36,14 +35,7 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 @click.option(
     "--name", "names", multiple=True, metavar="HOST", help="Also accept requests to this host name (repeatable)"
 )
-@click.option(
-    "--draws",
-    type=click.IntRange(min=2),
-    metavar="N",
-    default=DRAWS,
-    show_default=True,
-    help="Monte Carlo draws per site",
-)
+@draws_option
 @click.option(
     "--max-atoms",
     type=click.IntRange(min=1),
