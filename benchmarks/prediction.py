@@ -100,9 +100,9 @@ def section(result: dict[str, Any]) -> list[str]:
     return [
         paragraph(
             f"""`xanes-hpc predict` with {result["draws"]} draws, from the start of its process to its end. The files
-            are in the system's cache and the kernels are compiled. The model has the default size ({result["members"]} networks,
-            {result["features"]} features, 226 energies) but random weights; the complexes are generated. A process on
-            one core is pinned to it."""
+            are in the system's cache and the kernels are compiled. The model has the default size
+            ({result["members"]} networks, {result["features"]} features, 226 energies) but random weights; the
+            complexes are generated. A process on one core is pinned to it."""
         ),
         "",
         *table(["source", "sites", "cores", "s", "fastest, s", "CPU time, s", "sites/s"], rows),
