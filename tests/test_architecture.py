@@ -21,7 +21,7 @@ FILES = {
 """Every module of ours and its file."""
 
 LAYERS: dict[str, tuple[str, str]] = {
-    "runtime": ("", "h5py numba"),
+    "runtime": ("", "h5py numba threadpoolctl"),
     "structures": ("runtime kernels", "ase scipy spglib"),
     "spectra": ("runtime kernels", "ase scipy xraydb"),
     "formats": ("structures spectra runtime", "ase gemmi h5py larch"),

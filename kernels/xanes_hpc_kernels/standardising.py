@@ -1,10 +1,13 @@
-"""Standardisation of vectors, equation (11), in one pass from source to destination."""
+"""Standardisation of vectors, equation (11), and the way back, equation (18), each in one pass."""
 
 import math
 from typing import Any
 
 from xanes_hpc_kernels._jit import exact_inline, kernel
 from xanes_hpc_kernels.types import Floats, Ints
+
+NEGLIGIBLE = 37.0
+"""Beyond x = 37, log(1 + e^x) is x in double precision."""
 
 
 @exact_inline
@@ -38,3 +41,24 @@ def standardise(
             for f in range(x_f.size):
                 value = stored(_standardised(x_f[f], mean_f[f], scale_f[f]))
                 out_f[f] = min(max(value, low), high)
+
+
+@kernel
+def rescale(
+    z_se: Floats, kinds_s: Ints, mean_ke: Floats, scale_ke: Floats, softness_ke: Floats, out_se: Floats
+) -> None:
+    """Write equation (18) for ``z_se[s]``, with mean, scale and softness of its kind ``kinds_s[s]``, to ``out_se[s]``.
+
+    Without rows of ``softness_ke`` values are rescaled only.
+    """
+    for s in range(z_se.shape[0]):
+        kind = kinds_s[s]
+        z_e, mean_e, scale_e, out_e = z_se[s], mean_ke[kind], scale_ke[kind], out_se[s]
+        for e in range(z_e.size):
+            out_e[e] = z_e[e] * scale_e[e] + mean_e[e]
+        if softness_ke.shape[0]:
+            softness_e = softness_ke[kind]
+            for e in range(z_e.size):
+                x, b = out_e[e], softness_e[e]
+                if x < NEGLIGIBLE * b:
+                    out_e[e] = max(x, 0.0) + b * math.log1p(math.exp(-abs(x) / b))

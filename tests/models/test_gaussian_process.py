@@ -214,7 +214,7 @@ def test_without_labels_there_are_no_errors(fitted):
     part, scalers, x, absorbers, _ = fitted
     regression = solve(Observations(part, scalers), Laplacian(1.4)).process(0.5, None)
     assert regression.errors is None
-    assert regression.local_errors(np.zeros((1, 1, len(x)), np.float32), absorbers[:1], np.arange(201.0)) is None
+    assert regression.local_errors(np.zeros((1, len(x)), np.float32), absorbers[:1], np.arange(201.0)) is None
 
 
 def test_local_errors_are_means_over_the_landmarks_around(fitted):
@@ -223,7 +223,7 @@ def test_local_errors_are_means_over_the_landmarks_around(fitted):
     regression = solve(seen, Laplacian(1.4)).process(0.5, None)
     energies = np.linspace(-15.0, 60.0, regression.errors.shape[1])
     differences = mean_differences(scalers.features(x), regression.landmarks)
-    found = regression.local_errors(differences[None], absorbers, energies)
+    found = regression.local_errors(1.4 * differences, absorbers, energies)
     for site in (0, 11):
         same = regression.absorbers == absorbers[site]
         weights = np.exp(-1.4 * SHARPER * differences[site, same].astype(np.float64))
@@ -231,7 +231,7 @@ def test_local_errors_are_means_over_the_landmarks_around(fitted):
         window = np.exp(-0.5 * ((energies[:, None] - energies) / 1.0) ** 2)
         np.testing.assert_allclose(found[site], window @ mean / window.sum(axis=1), rtol=1e-4)
     unknown = replace(regression, absorbers=regression.absorbers + 7)
-    found = unknown.local_errors(differences[None, :2], absorbers[:2], energies)
+    found = unknown.local_errors(1.4 * differences[:2], absorbers[:2], energies)
     for site in (0, 1):  # without landmarks of the same element, the mean is over all of them
         weights = np.exp(-1.4 * SHARPER * (differences[site] - differences[site].min()).astype(np.float64))
         mean = np.average(regression.errors, weights=weights, axis=0) * scalers.target_scale[absorbers[site]]
@@ -244,7 +244,7 @@ def test_kernel_distances_are_those_of_the_largest_component_and_vanish_for_land
     regression = solve(Observations(part, scalers), kernel, 30).process(0.5, None)
     z, marks = scalers.features(x), regression.landmarks
     apart = np.square(z[:, None].astype(np.float64) - marks) @ kernel.scales[kernel.amplitudes.argmax()]
-    found = regression.nearest(x, regression.terms(x))
+    found = regression.nearest(x, regression.kernel.remoteness(regression.terms(x)))
     np.testing.assert_allclose(found, np.sqrt(3.0 * apart.min(axis=1)), rtol=1e-3)
     assert (found == 0.0).sum() == 30
 

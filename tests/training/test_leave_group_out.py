@@ -58,10 +58,10 @@ def test_errors_and_evidence_are_those_without_the_group(known):
         expected = np.abs(y[here] - predicted)[0]
         np.testing.assert_allclose(found.errors[site], expected, atol=0.02 * expected.max())
         rest = without(process, ~same)
-        terms = rest.terms(x[here])
-        local = rest.local_errors(terms, absorbers[here], energies)[0]
+        remote = rest.kernel.remoteness(rest.terms(x[here]))
+        local = rest.local_errors(remote, absorbers[here], energies)[0]
         np.testing.assert_allclose(found.evidence.local_error[site], local, rtol=1e-3)
-        assert found.evidence.distance[site] == pytest.approx(rest.nearest(x[here], terms)[0], rel=1e-3)
+        assert found.evidence.distance[site] == pytest.approx(rest.nearest(x[here], remote)[0], rel=1e-3)
         assert found.evidence.distance[site] > 0.0
     units = found.evidence.relative(np.sqrt(np.mean(np.square(scalers.target_scale), axis=1)))
     np.testing.assert_allclose(units["spread"], 1.0, rtol=1e-6)

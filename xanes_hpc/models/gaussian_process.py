@@ -6,6 +6,7 @@ than either.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +14,24 @@ import numpy.typing as npt
 from xanes_hpc.models.aligned import Aligned
 from xanes_hpc.models.calibration import smoothed
 from xanes_hpc.models.kernels import Columns, Kernel, Matern, coupling, same_absorber
+from xanes_hpc.models.landmarks import Landmarks
 from xanes_hpc.models.numpy_network import Sample
 from xanes_hpc.models.scaling import Absorbers, Array, Scalers
 
 ROWS_AT_ONCE = 1024
 """Number of sites whose kernel is in memory at a time."""
+PREPARED_FROM = 32
+"""Number of sites at a time from which landmarks are prepared, which takes as long as some hundred comparisons."""
 SHARPER = 8.0
 """How many times faster the weights of local errors fall off than the kernel."""
+
+
+@dataclass(frozen=True)
+class AtSites:
+    """A process at sites: spectra, (n_sites, n_energies), and the remoteness of landmarks, (n_sites, n_landmarks)."""
+
+    spectra: npt.NDArray[np.float64]
+    remoteness: Array
 
 
 @dataclass(frozen=True)
@@ -71,12 +83,29 @@ class GaussianProcess:
         spectra = np.empty((len(x), self.scalers.target_mean.shape[1]))
         for start in range(0, len(x), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
-            spectra[rows] = self.spectra_at(self.terms(x[rows]), absorbers[rows])
+            spectra[rows] = self.at(x[rows], absorbers[rows]).spectra
         return spectra
+
+    def at(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> AtSites:
+        """Return the process at sites, from features as stored."""
+        if self._prepared is None or len(x) < PREPARED_FROM:
+            terms = self.terms(x)
+            return AtSites(self.spectra_at(terms, absorbers), self.kernel.remoteness(terms))
+        columns, remote = self._prepared.columns(self.scalers.features(x), absorbers)
+        return AtSites(self._spectra_of(columns, absorbers), remote)
+
+    @cached_property
+    def _prepared(self) -> Landmarks | None:
+        if not isinstance(self.kernel, Matern):
+            return None
+        return Landmarks(self.kernel, self.landmarks, self.absorbers, self.coefficients)
 
     def spectra_at(self, terms: Array, absorbers: Absorbers) -> npt.NDArray[np.float64]:
         """Return spectra, (n_sites, n_energies), from the kernel's terms, (n_terms, n_sites, n_landmarks)."""
-        z: npt.NDArray[np.floating] = self.similarities(terms, absorbers) @ self.coefficients
+        return self._spectra_of(self.similarities(terms, absorbers) @ self.coefficients, absorbers)
+
+    def _spectra_of(self, columns: Array, absorbers: Absorbers) -> npt.NDArray[np.float64]:
+        z: npt.NDArray[np.floating] = columns
         if self.aligned is not None:
             z = self.aligned.joined(z, absorbers)
         spectra = z * self.scalers.target_scale[absorbers] + self.scalers.target_mean[absorbers]
@@ -88,14 +117,14 @@ class GaussianProcess:
         found *= coupling(self.kernel, absorbers, self.absorbers)
         return found
 
-    def nearest(self, x: npt.NDArray[np.floating], terms: Array) -> npt.NDArray[np.float64]:
+    def nearest(self, x: npt.NDArray[np.floating], remoteness: Array) -> npt.NDArray[np.float64]:
         """Return the kernel distance of sites to their nearest landmark, (n_sites,); only for a Matérn kernel.
 
         It is that of the kernel's largest component, √3 d: its similarity of two sites is (1 + √3 d) exp(-√3 d).
-        Features are as stored; the kernel's terms are (n_terms, n_sites, n_landmarks).
+        Features are as stored; the landmarks' remoteness is (n_sites, n_landmarks).
         """
         assert isinstance(self.kernel, Matern)
-        marks = self.landmarks[self.kernel.remoteness(terms).argmin(axis=1)]
+        marks = self.landmarks[remoteness.argmin(axis=1)]
         return self.kernel.distances(self.scalers.features(x), marks)
 
     def joined(self, networks: Array, terms: Array, absorbers: Absorbers) -> npt.NDArray[np.floating]:
@@ -105,7 +134,7 @@ class GaussianProcess:
         """
         return (1.0 - self.share) * networks + self.share * self.spectra_at(terms, absorbers)
 
-    def averaged(self, drawn: Sample, terms: Array, absorbers: Absorbers, energies: npt.NDArray[np.float64]) -> Sample:
+    def averaged(self, drawn: Sample, spectra: npt.NDArray[np.float64], energies: npt.NDArray[np.float64]) -> Sample:
         """Return the networks' draws averaged with the regression.
 
         The distance of the regression from the mean, smoothed over energies, adds to the spread of the draws: where the
@@ -115,12 +144,11 @@ class GaussianProcess:
         ----------
         drawn
             Draws of the networks.
-        terms : (n_terms, n_sites, n_landmarks)
-            The kernel's terms.
-        absorbers : (n_sites,)
+        spectra : (n_sites, n_energies)
+            Spectra of the regression.
         energies : (n_energies,), eV
         """
-        spectra, rest = self.spectra_at(terms, absorbers), 1.0 - self.share
+        rest = 1.0 - self.share
         mean = rest * drawn.mean + self.share * spectra
         apart = smoothed(np.abs(spectra - mean), energies)
         draws = drawn.draws
@@ -129,20 +157,18 @@ class GaussianProcess:
         return Sample(mean, rest * np.hypot(drawn.std, apart), draws)
 
     def local_errors(
-        self, terms: Array, absorbers: Absorbers, energies: npt.NDArray[np.float64],
+        self, remoteness: Array, absorbers: Absorbers, energies: npt.NDArray[np.float64],
         left_out: npt.NDArray[np.bool_] | None = None,
     ) -> npt.NDArray[np.float64] | None:  # fmt: skip
         """Return the mean error at the landmarks near each site, (n_sites, n_energies), or None if errors are unknown.
 
         The mean is over landmarks of the same element and edge. Their weights fall off with the distance beyond the
         nearest one, ``SHARPER`` times as fast as the kernel. The result is smoothed over the energies, eV.
-        Landmarks that are left out, (n_sites, n_landmarks), do not count.
+        Remoteness is (n_sites, n_landmarks), and so are landmarks that are left out, which do not count.
         """
         if self.errors is None:
             return None
-        remote = self.kernel.remoteness(terms)
-        if left_out is not None:
-            remote = np.where(left_out, np.float32(np.inf), remote)
+        remote = remoteness if left_out is None else np.where(left_out, np.float32(np.inf), remoteness)
         own = np.where(same_absorber(self.kernel, absorbers, self.absorbers), remote, np.float32(np.inf))
         nearest = own.min(axis=1, initial=np.inf)[:, None]
         new = ~np.isfinite(nearest[:, 0])  # sites of an element and edge without landmarks: average over all of them

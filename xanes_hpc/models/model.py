@@ -211,11 +211,11 @@ class Model:
         z = self.members[0].scalers.features(x)
         local = nearest = None
         if self.regression is not None:
-            terms = self.regression.terms(x)
-            drawn = self.regression.averaged(drawn, terms, absorbers, energies)
-            local = self.regression.local_errors(terms, absorbers, energies)
+            found = self.regression.at(x, absorbers)
+            drawn = self.regression.averaged(drawn, found.spectra, energies)
+            local = self.regression.local_errors(found.remoteness, absorbers, energies)
             if self.distance == KERNEL:
-                nearest = self.regression.nearest(x, terms)
+                nearest = self.regression.nearest(x, found.remoteness)
         if nearest is None:
             differences = mean_differences(z, self.training_sites.features)
             nearest = differences.min(axis=1, initial=np.inf).astype(np.float64)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc_kernels.standardising import standardise
+from xanes_hpc_kernels.standardising import rescale, standardise
 
 Array = npt.NDArray[np.float32]
 Absorbers = npt.NDArray[np.integer]
@@ -88,8 +88,9 @@ class Scalers:
 
     def spectra(self, y: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
         """Return spectra from a network's output, (…, n_sites, n_energies)."""
-        z = y * self.target_scale[absorbers] + self.target_mean[absorbers]
-        if self.softness is not None:
-            softness = self.softness[absorbers]
-            z = softness * np.logaddexp(0.0, z / softness)
-        return np.asarray(z, np.float64)
+        rows = np.ascontiguousarray(y).reshape(-1, y.shape[-1])
+        kinds = np.resize(absorbers.astype(np.int64), len(rows))
+        softness = np.empty((0, y.shape[-1])) if self.softness is None else self.softness
+        spectra = np.empty(rows.shape)
+        rescale(rows, kinds, self.target_mean, self.target_scale, softness, spectra)
+        return spectra.reshape(y.shape)

@@ -17,6 +17,7 @@ from xanes_hpc.models.model import Model
 from xanes_hpc.models.trust import NEIGHBOURHOOD, reasons
 from xanes_hpc.prediction.plan import PredictionPlan, PredictOptions, opened_plan, planned_options
 from xanes_hpc.prediction.sources import Store, open_sources
+from xanes_hpc.runtime import threads
 from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.spectra.edges import edge_energy
 from xanes_hpc.spectra.grid import Grid
@@ -33,7 +34,8 @@ from xanes_hpc.stores.sites import SiteTable
 
 __all__ = ["ROWS_AT_ONCE", "PredictOptions", "PredictionJob", "edge_energies", "planned_job", "predict"]
 
-ROWS_AT_ONCE = 512
+ROWS_AT_ONCE = 256
+"""Number of sites that a thread predicts at a time."""
 Progress = Callable[[int, int], None]
 
 
@@ -116,12 +118,18 @@ class _Rows:
     def fill(self, part: Part, start: int, stop: int, progress: Callable[[int], None]) -> None:
         plan, model = self._plan, self._plan.model
         sites = plan.sites.take(np.arange(start, stop))
-        e0, nearest, scores = edge_energies(model, sites), np.empty(stop - start), list[Scores]()
-        for row in range(start, stop, ROWS_AT_ONCE):
-            progress(row)
-            here = slice(row - start, min(row + ROWS_AT_ONCE, stop) - start)
-            own_e0 = self._predict(part, here, row, nearest, scores)
-            e0[here] = np.where(np.isfinite(own_e0), own_e0, e0[here])
+        e0, nearest, scores = edge_energies(model, sites), np.empty(stop - start), dict[int, Scores]()
+        at_once = ROWS_AT_ONCE * threads.count()
+        with threads.serial_algebra():
+            for first in range(0, stop - start, at_once):
+                progress(start + first)
+
+                def some(begin: int, end: int, first: int = first) -> None:
+                    here = slice(first + begin, first + end)
+                    own_e0 = self._predict(part, here, start + here.start, nearest, scores)
+                    e0[here] = np.where(np.isfinite(own_e0), own_e0, e0[here])
+
+                threads.share_out(min(at_once, stop - start - first), ROWS_AT_ONCE, some)
         for store in (plan.source, plan.structures):
             if store is not None:
                 store.check_unchanged()
@@ -130,7 +138,7 @@ class _Rows:
         write_site_columns(
             part.file, e0, formulas, parts, nearest, model.training_sites.twins_of(sites.name, formulas),
             reasons(
-                model.trust, nearest, formulas, unseen, Scores.joined(scores),
+                model.trust, nearest, formulas, unseen, Scores.joined([scores[row] for row in sorted(scores)]),
                 None if plan.structures is None else lambda i: self._neighbours(start + i),
                 model.distance,
             ),
@@ -143,7 +151,7 @@ class _Rows:
         return int(structures.neighbour_counts(self._plan.rows[row : row + 1], NEIGHBOURHOOD)[0])
 
     def _predict(
-        self, part: Part, here: slice, row: int, nearest: npt.NDArray[np.float64], scores: list[Scores]
+        self, part: Part, here: slice, row: int, nearest: npt.NDArray[np.float64], scores: dict[int, Scores]
     ) -> npt.NDArray[np.float64]:
         """Fill rows of a part, starting at a row of the plan; return the references' e0, NaN without one."""
         plan, options = self._plan, self._plan.options
@@ -154,7 +162,7 @@ class _Rows:
         )  # fmt: skip
         nearest[here] = evidence.distance
         if evidence.scores is not None:
-            scores.append(evidence.scores)
+            scores[row] = evidence.scores
         part.rows["mean"][here] = drawn.mean
         part.rows["std"][here] = plan.model.calibration.sigma(evidence)
         if drawn.draws is not None:

@@ -54,6 +54,15 @@ def limited_to(n: int) -> Iterator[None]:
         use(before)
 
 
+@contextmanager
+def serial_algebra() -> Iterator[None]:
+    """Compute every product of matrices on its own thread within the block, for work that is shared out to threads."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):
+        yield
+
+
 def share_out(n_rows: int, at_once: int, work: Callable[[int, int], None]) -> None:
     """Call ``work(start, stop)`` for all rows, at most ``at_once`` rows per call, on all threads.
 

@@ -82,8 +82,8 @@ def _around(
     distances, errors = [], []
     for start in range(0, len(rows), ROWS_AT_ONCE):
         some = slice(start, start + ROWS_AT_ONCE)
-        terms = process.kernel.terms(own[some], process.landmarks)
+        remote = process.kernel.remoteness(process.kernel.terms(own[some], process.landmarks))
         same = groups[rows[some], None] == of_landmarks
-        distances.append(np.where(same, np.inf, process.kernel.remoteness(terms)).min(axis=1))
-        errors.append(process.local_errors(terms, absorbers[some], energies, same))
+        distances.append(np.where(same, np.inf, remote).min(axis=1))
+        errors.append(process.local_errors(remote, absorbers[some], energies, same))
     return np.concatenate(distances).astype(np.float64), np.concatenate([e for e in errors if e is not None])
