@@ -24,7 +24,7 @@ LAYERS: dict[str, tuple[str, str]] = {
     "runtime": ("", "h5py numba threadpoolctl"),
     "structures": ("runtime kernels", "ase scipy spglib"),
     "spectra": ("runtime kernels", "ase scipy xraydb"),
-    "formats": ("structures spectra runtime", "ase gemmi h5py larch"),
+    "formats": ("structures spectra runtime kernels", "ase gemmi h5py larch"),
     "stores": ("structures spectra runtime schema", "ase h5py"),
     "descriptors": ("structures runtime kernels", "ase sklearn"),
     "config": ("spectra runtime", ""),

@@ -125,7 +125,7 @@ def section(result: Mapping[str, Any]) -> list[str]:
         rows.append([
             title,
             with_spread([row["eta"] for row in own]),
-            with_spread([row["mse_median"] for row in own], 2, 1e3),
+            with_spread([row["mse_median"] for row in own], 2, 1e12),
             with_spread([row["error_percent_mean"] for row in own]),
             *covered,
             with_spread([row.get("spearman_sigma_error") for row in own]),
@@ -143,5 +143,5 @@ def section(result: Mapping[str, Any]) -> list[str]:
             the test part, which is not used here. Means ± standard deviations over {counted(n_seeds, "seed")}."""
         ),
         "",
-        *table(["", "η", "median MSE × 10³", "error %", "68.3 %", "95.4 %", "99.7 %", "ρ", "training, s"], rows),
+        *table(["", "η", "median MSE × 10¹²", "error %", "68.3 %", "95.4 %", "99.7 %", "ρ", "training, s"], rows),
     ]

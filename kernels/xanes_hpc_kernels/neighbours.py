@@ -15,6 +15,9 @@ import numpy as np
 from xanes_hpc_kernels._jit import exact_inline, inline, kernel
 from xanes_hpc_kernels.types import Bools, Floats, Ints
 
+ROUNDED = 1.0 + 1e-9
+"""Larger than what rounding does to a square."""
+
 
 @exact_inline
 def atom_distance(site: int, a: int, positions_ac: Floats) -> tuple[float, float, float, float]:
@@ -192,12 +195,30 @@ def scan_images(
     return n_pairs
 
 
+@inline
+def first_pair_of_molecule(positions_ac: Floats, radii_a: Floats) -> tuple[int, int, float]:
+    """Return what ``first_pair`` does, for atoms without images."""
+    for i in range(radii_a.size):
+        for j in range(i + 1, radii_a.size):
+            x = positions_ac[j, 0] - positions_ac[i, 0]
+            y = positions_ac[j, 1] - positions_ac[i, 1]
+            z = positions_ac[j, 2] - positions_ac[i, 2]
+            closest = radii_a[i] + radii_a[j]
+            if x * x + y * y + z * z < ROUNDED * closest * closest:
+                distance = atom_distance(i, j, positions_ac)[3]
+                if distance < closest:
+                    return i, j, distance
+    return -1, -1, 0.0
+
+
 @kernel
 def first_pair(
     positions_ac: Floats, cell_cc: Floats, inverse_cc: Floats, pbc_c: Bools, radii_a: Floats
 ) -> tuple[int, int, float]:
     """Return two atoms closer than the sum of their radii, and their distance; (-1, -1, 0) if there are none."""
     n_atoms = len(positions_ac)
+    if not (pbc_c[0] or pbc_c[1] or pbc_c[2]):
+        return first_pair_of_molecule(positions_ac, radii_a)
     numbers = np.zeros(n_atoms, np.uint8)
     largest = 0.0
     for i in range(n_atoms):

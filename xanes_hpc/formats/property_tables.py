@@ -3,13 +3,11 @@
 The column ``CSD_code`` or ``name`` holds the names of the structures.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.comma_numbers import GROUPED
@@ -58,19 +56,21 @@ class PropertyTable:
         self.names = list(self._columns)
 
     def _refuse_text(self, name: str, column: Sequence[str]) -> None:
-        row, text = next((k, text) for k, text in enumerate(column) if isinstance(_typed([text]), list))
+        row, text = next((k, text) for k, text in enumerate(column) if isinstance(_typed([text])[0], str))
         structure = next(own for own, k in self._rows.items() if k == row)
         raise FormatError(f"{self._path}: {structure}: {name}: expected a number, received {text!r}")
 
     def of(self, structure: str) -> dict[str, float | str] | None:
         """Return the properties of a structure by its name, that before ``#`` or ``@``, or before ``_``; or None."""
-        names = (structure, *(re.split(ends, structure, maxsplit=1)[0] for ends in ("[#@]", "[_#@]")))
-        row = next((self._rows[name] for name in names if name in self._rows), None)
+        row = self._rows.get(structure)
+        if row is None:
+            names = (re.split(ends, structure, maxsplit=1)[0] for ends in ("[#@]", "[_#@]"))
+            row = next((self._rows[name] for name in names if name in self._rows), None)
         if row is None:
             return None
         self._used.add(row)
-        values = {name: column[row] for name, column in self._columns.items()}
-        return {n: v if isinstance(v, str) else float(v) for n, v in values.items() if v != "" and v == v}
+        values = ((name, column[row]) for name, column in self._columns.items())
+        return {name: value for name, value in values if value != "" and value == value}
 
     def of_site(self, site: str) -> dict[str, float | str]:
         """Return the properties of a site by its full name; empty if it has no row."""
@@ -92,15 +92,15 @@ def _thousands(cells: Sequence[str]) -> str:
     return with_commas[0] if with_commas and all(map(GROUPED.fullmatch, with_commas)) else ""
 
 
-def _typed(cells: Sequence[str]) -> npt.NDArray[np.float64] | Sequence[str]:
+def _typed(cells: Sequence[str]) -> Sequence[float] | Sequence[str]:
     """Return cells as numbers if all are, with NaN for missing ones; a comma in a number is a decimal comma."""
     present = ["" if cell.strip().lower() in MISSING else cell for cell in cells]
     for write in (str, _with_point):
         try:
-            found = np.array([float(write(cell) or "nan") for cell in present])
+            found = [float(write(cell) or "nan") for cell in present]
         except ValueError:
             continue
-        return found if not np.isinf(found).any() else cells
+        return cells if any(map(math.isinf, found)) else found
     return cells
 
 

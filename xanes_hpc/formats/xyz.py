@@ -22,10 +22,11 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import ipi, isotopes, tmqm
 from xanes_hpc.formats.ase_atoms import structure_of
 from xanes_hpc.formats.frames import named, stem
-from xanes_hpc.formats.length_units import LENGTHS, named_unit, stated_unit
+from xanes_hpc.formats.length_units import LENGTHS, contains, named_unit, stated_unit
 from xanes_hpc.formats.text import open_text, plain_suffix
 from xanes_hpc.structures.absorbers import formula
 from xanes_hpc.structures.structure import Structure
+from xanes_hpc_kernels import text_rows
 
 ELEMENTS = {symbol.lower(): z for symbol, z in atomic_numbers.items() if 0 < z < 119}
 WORD = re.compile(r"(?:[^\s\"]|\"[^\"]*\")+")
@@ -84,7 +85,7 @@ def _frames(path: Path, lines: TextIO) -> Iterator[Structure | FormatError]:
         if EXTENDED.search(comment):
             frame = _extended(first, comment, rows)
         else:
-            frame = _frame(path, first, comment.strip(), [row.split() for row in rows])
+            frame = _frame(path, first, comment.strip(), rows)
         # Check before yielding the frame: anything but a count here means that the frame's own count is wrong.
         expected = f"another frame's atom count or the end (line {first} announces {n_atoms} atoms)"
         count = _next_count(path, numbered, expected)
@@ -93,6 +94,8 @@ def _frames(path: Path, lines: TextIO) -> Iterator[Structure | FormatError]:
 
 def _in_ase_spelling(comment: str) -> str:
     """Return a comment with ASE's names of the cell and the columns, whatever their capitals and spaces."""
+    if not contains(comment, ("cell", "lattice", "properties")):
+        return comment
     if (cell := CELL.search(comment)) and not EXTENDED.search(comment):
         numbers = cell[1][1:-1].replace(",", " ").split()
         if len(numbers) == 9:
@@ -151,9 +154,40 @@ def _as_hydrogen(rows: list[str], columns: list[str]) -> tuple[list[str], int]:
     return changed, sum(new != old for new, old in zip(changed, rows, strict=True))
 
 
-def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Structure | FormatError:
-    numbers = np.empty(len(rows), np.uint8)
-    positions = np.empty((len(rows), 3))
+def _symbols() -> npt.NDArray[np.uint8]:
+    """Return the table of symbols that ``text_rows.read_rows`` takes."""
+    found = np.zeros((text_rows.LETTERS, text_rows.LETTERS), np.uint8)
+    for symbol, z in ELEMENTS.items():
+        first, *second = (ord(letter) - text_rows.A + 1 for letter in symbol)
+        found[first, second[0] if second else 0] = z
+    return found.ravel()
+
+
+SYMBOLS = _symbols()
+
+
+def _frame(path: Path, first: int, comment: str, rows: list[str]) -> Structure | FormatError:
+    """Return a frame of symbols or atomic numbers and coordinates, or why it is none."""
+    numbers, positions = np.empty(len(rows), np.uint8), np.empty((len(rows), 3))
+    text = np.frombuffer("".join(rows).encode(errors="replace"), np.uint8)
+    notes: tuple[tuple[str, str], ...] = ()
+    if text_rows.read_rows(text, SYMBOLS, numbers, positions) < len(rows):
+        found = _read_rows(path, first, [row.split() for row in rows], numbers, positions)
+        if isinstance(found, FormatError):
+            return found
+        notes = found
+        if LAMMPS.match(comment) and all(row.split()[0].isdecimal() for row in rows):
+            return FormatError(
+                f"line {first + 2}: expected element symbols, received LAMMPS's types of atoms; write them with "
+                "`dump_modify … element`"
+            )
+    return _with_comment(path, first, comment, numbers, positions, notes)
+
+
+def _read_rows(
+    path: Path, first: int, rows: list[list[str]], numbers: npt.NDArray[np.uint8], positions: npt.NDArray[np.float64]
+) -> tuple[tuple[str, str], ...] | FormatError:
+    """Read rows of any spelling; return what was chosen, or why they cannot be read."""
     heavy = labelled = 0
     for a, row in enumerate(rows):
         line = first + 2 + a
@@ -177,15 +211,19 @@ def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Struc
             positions[a] = [float(word) for word in row[1:4]]
         except ValueError:
             return FormatError(f"line {line}: expected three coordinates, received {_excerpt(' '.join(row[1:4]))}")
-    if LAMMPS.match(comment) and all(row[0].isdecimal() for row in rows):
-        return FormatError(
-            f"line {first + 2}: expected element symbols, received LAMMPS's types of atoms; write them with "
-            "`dump_modify … element`"
-        )
+    return isotopes.notes(heavy) + (((LABELLED, f"{labelled:,} atoms"),) if labelled else ())
+
+
+def _with_comment(
+    path: Path, first: int, comment: str, numbers: npt.NDArray[np.uint8], positions: npt.NDArray[np.float64],
+    notes: tuple[tuple[str, str], ...],
+) -> Structure | FormatError:  # fmt: skip
+    """Return the structure with the name, properties, unit and cell that the comment gives, or why it is none."""
     if CP2K.match(comment) and (other := CP2K_QUANTITY.search(stem(path))):
         return FormatError(f"expected CP2K's positions (-pos), but the file's name is that of -{other[1]}")
     from_ipi = ipi.parse_comment(comment)
-    if from_ipi is None and (other_cell := OTHER_CELL.search(comment)):
+    names_cell = from_ipi is None and contains(comment, ("pbc", "cell", "cryst", "box", "lattice"))
+    if names_cell and (other_cell := OTHER_CELL.search(comment)):
         return FormatError(
             f"line {first + 1}: the comment names a cell, {' '.join(other_cell[0].split())[:40]!r}, which only "
             'extended XYZ has; write Lattice="ax ay az bx by bz cx cy cz" there, or give CIF or POSCAR'
@@ -196,8 +234,6 @@ def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Struc
     name, properties = tmqm.parse_comment(comment) or tmqm.renamed({} if from_ipi else _pairs(comment))
     if "charge" not in properties and (charge := _charge_in_name(stem(path), numbers)) is not None:
         properties["charge"] = charge
-    notes = isotopes.notes(heavy)
-    notes += ((LABELLED, f"{labelled:,} atoms"),) if labelled else ()
     if isinstance(unit, ipi.Frame):
         positions *= unit.length
         return Structure(name, numbers, positions, unit.cell, unit.pbc, properties, choices=unit.choices + notes)

@@ -36,22 +36,25 @@ class PropertyColumns:
 
     def append(self, first: int, every: Sequence[Properties]) -> None:
         """Append the properties of consecutive rows that start with row ``first``."""
-        for row, properties in enumerate(every, first):
+        rows: list[Properties] = []
+        for properties in every:
             stored: Properties = {}
+            rows.append(stored)
             for name, value in properties.items():
                 if not name or "/" in name or name.startswith(".") or not name.isprintable():
                     self._left_out[name] += 1
                     continue
                 if name not in self._texts:
-                    self._begin(name, isinstance(value, str), row)
+                    self._begin(name, isinstance(value, str), first)
                 if self._texts[name]:
                     stored[name] = value if isinstance(value, str) else f"{value:g}"
                 elif isinstance(value, str):
                     self._left_out[name] += 1
                 else:
                     stored[name] = value
-            for name, text in self._texts.items():
-                self._columns[f"{self._group}/{name}"].extend([stored.get(name, _missing(text))])
+        for name, text in self._texts.items():
+            missing = _missing(text)
+            self._columns[f"{self._group}/{name}"].extend([stored.get(name, missing) for stored in rows])
 
     def _begin(self, name: str, text: bool, n_before: int) -> None:
         self._texts[name] = text

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,24 @@ STRUCTURE_NAMES = [
 FARTHEST_READ = 16
 """Rows farther apart than this are read separately."""
 SITES_AT_ONCE = 512
+STRUCTURES_AT_ONCE = 512
+"""Largest number of structures that are appended to the columns together."""
 
 
 def site_names(structure: str, atoms: Sequence[int] | npt.NDArray[np.integer]) -> list[str]:
     """Return the names of a structure's sites: the structure's name, plus ``#index`` if it has several sites."""
     return [structure] if len(atoms) == 1 else [f"{structure}#{a}" for a in atoms]
+
+
+@dataclass(frozen=True)
+class _Appended:
+    """A structure to write, with its absorbers, and the weights and properties of its sites."""
+
+    structure: Structure
+    atoms: npt.NDArray[np.int64]
+    edge: str
+    weights: npt.NDArray[np.float64]
+    site_properties: Sequence[Properties]
 
 
 class StructureWriter:
@@ -65,6 +79,8 @@ class StructureWriter:
         """Number of values that could not be stored, by property: text among numbers, or an invalid name."""
         self._of_structures = PropertyColumns(file, columns, PROPERTIES, self.left_out)
         self._of_sites = PropertyColumns(file, columns, SITE_PROPERTIES, self.left_out)
+        self._pending: list[_Appended] = []
+        self._n_pending_atoms = self._n_sites = 0
 
     def append(
         self,
@@ -88,28 +104,44 @@ class StructureWriter:
         site_properties
             Properties of each site, in addition to those of the structure.
         """
-        columns = self._columns
-        row, first_site = columns["structures/name"].n_rows, columns["sites/name"].n_rows
-        columns["structures/name"].extend([structure.name])
-        columns["structures/cell"].extend(structure.cell[None])
-        columns["structures/pbc"].extend(structure.pbc[None])
-        columns["atoms/numbers"].extend(structure.numbers)
-        columns["atoms/positions"].extend(structure.positions)
-        columns["structures/offsets"].extend([columns["atoms/numbers"].n_rows])
-        self._of_structures.append(row, [structure.properties])
-        columns["sites/name"].extend(site_names(structure.name, atoms))
-        columns["sites/structure"].extend(np.full(len(atoms), row))
-        columns["sites/atom"].extend(atoms)
-        columns["sites/element"].extend(structure.numbers[atoms])
-        columns["sites/edge"].extend([edge] * len(atoms))
-        columns["sites/weight"].extend(np.ones(len(atoms)) if weights is None else weights)
-        self._of_sites.append(first_site, site_properties or [{}] * len(atoms))
-        for site, placed in enumerate(spectra_by_site, first_site):
+        weights = np.ones(len(atoms)) if weights is None else weights
+        self._pending.append(_Appended(structure, atoms, edge, weights, site_properties or [{}] * len(atoms)))
+        for site, placed in enumerate(spectra_by_site, self._n_sites):
             for spectrum in placed:
-                spectra.append_spectrum(columns, site, spectrum)
+                spectra.append_spectrum(self._columns, site, spectrum)
+        self._n_sites += len(atoms)
+        self._n_pending_atoms += structure.numbers.size
+        if len(self._pending) == STRUCTURES_AT_ONCE or self._n_pending_atoms >= ATOMS_PER_CHUNK:
+            self._extend_columns()
+
+    def _extend_columns(self) -> None:
+        """Append the pending structures and their sites to the columns."""
+        pending, self._pending, self._n_pending_atoms = self._pending, [], 0
+        if not pending:
+            return
+        columns, structures = self._columns, [one.structure for one in pending]
+        row, first_site = columns["structures/name"].n_rows, columns["sites/name"].n_rows
+        ends = np.cumsum([structure.numbers.size for structure in structures])
+        counts = [len(one.atoms) for one in pending]
+        columns["structures/name"].extend([structure.name for structure in structures])
+        columns["structures/cell"].extend(np.array([structure.cell for structure in structures]))
+        columns["structures/pbc"].extend(np.array([structure.pbc for structure in structures]))
+        columns["structures/offsets"].extend(columns["atoms/numbers"].n_rows + ends)
+        columns["atoms/numbers"].extend(np.concatenate([structure.numbers for structure in structures]))
+        columns["atoms/positions"].extend(np.concatenate([structure.positions for structure in structures]))
+        self._of_structures.append(row, [structure.properties for structure in structures])
+        names = [name for one in pending for name in site_names(one.structure.name, one.atoms)]
+        columns["sites/name"].extend(names)
+        columns["sites/structure"].extend(np.repeat(np.arange(row, row + len(pending)), counts))
+        columns["sites/atom"].extend(np.concatenate([one.atoms for one in pending]))
+        columns["sites/element"].extend(np.concatenate([one.structure.numbers[one.atoms] for one in pending]))
+        columns["sites/edge"].extend([one.edge for one in pending for _ in range(len(one.atoms))])
+        columns["sites/weight"].extend(np.concatenate([one.weights for one in pending]))
+        self._of_sites.append(first_site, [properties for one in pending for properties in one.site_properties])
 
     def finish(self) -> None:
         """Write pending rows and the digests."""
+        self._extend_columns()
         self._columns.finish()
         self.file.attrs["digest_structures"] = hdf5.digest(self.file, STRUCTURE_NAMES)
         self.file.attrs["digest_spectra"] = hdf5.digest(self.file, spectra.spectrum_names(self.file))

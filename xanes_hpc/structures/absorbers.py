@@ -14,6 +14,8 @@ from xanes_hpc.structures.structure import Structure
 TRANSITION_METALS = frozenset((*range(21, 31), *range(39, 49), 57, *range(72, 81)))
 """Atomic numbers of groups 3 to 12, with La, without the radioactive seventh period."""
 
+IS_METAL = np.isin(np.arange(256), list(TRANSITION_METALS))
+
 ABSENT = "this atom of the disordered structure was left out in ordering it; choose another"
 INDEX = re.compile(r"-?[0-9]{1,18}")
 RULES = "first, transition-metals, all, an element such as Fe, or a 0-based atom index"
@@ -88,7 +90,7 @@ def select_absorbers(numbers: npt.NDArray[np.integer], rule: str | None = None) 
         If no atom matches, or if no rule is given and there is not exactly one transition metal.
     """
     numbers = np.asarray(numbers)
-    metals = np.flatnonzero(np.isin(numbers, list(TRANSITION_METALS)))
+    metals = np.flatnonzero(IS_METAL[numbers])
     if rule is None:
         if metals.size == 1:
             return metals

@@ -17,6 +17,8 @@ from xanes_hpc_kernels.compaction import LANES
 
 LARGEST = 1e6
 """Largest allowed coordinate of an atom or a cell vector, Å."""
+WITHOUT_CELL = np.eye(3)
+"""Cell and inverse of a structure that is not periodic."""
 COINCIDENT = 0.1
 """Atoms closer than this (Å) coincide."""
 FLATTEST = 0.05
@@ -239,21 +241,9 @@ def check_distances(structure: Structure) -> None:
     largest = max(float(np.abs(values).max(initial=0.0)) for values in (structure.positions, structure.cell))
     if not largest <= LARGEST:
         raise FormatError(f"{structure.name}: expected coordinates within ±{LARGEST:,.0f} Å, received {largest:g}")
-    batch = SiteBatch(
-        structure.numbers,
-        structure.positions,
-        np.array([0, structure.numbers.size]),
-        structure.cell[None],
-        structure.pbc[None],
-        np.empty(0, np.int64),
-        np.empty(0, np.int64),
-    )
-    try:
-        cells, inverses = _completed_cells(batch)
-    except FormatError as error:
-        raise FormatError(str(error).replace("structure 0 of the batch", structure.name)) from None
+    cell, inverse = (WITHOUT_CELL, WITHOUT_CELL) if not structure.pbc.any() else _completed_cell(structure)
     radii = nearest_allowed(structure.numbers)
-    first, second, apart = kernels.first_pair(structure.positions, cells[0], inverses[0], structure.pbc, radii)
+    first, second, apart = kernels.first_pair(structure.positions, cell, inverse, structure.pbc, radii)
     if first >= 0:
         if apart < COINCIDENT:
             raise FormatError(f"{structure.name}: atoms {first} and {second} coincide: they are {apart:.3f} Å apart")
@@ -262,6 +252,19 @@ def check_distances(structure: Structure) -> None:
             f"{structure.name}: atoms {first} and {second} ({elements}) are {apart:.3f} Å apart, closer than any bond; "
             f"expected {radii[[first, second]].sum():.2f} Å or more: is it disordered, or in another unit?"
         )
+
+
+def _completed_cell(structure: Structure) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return what ``_completed_cells`` does, for one structure."""
+    none, offsets = np.empty(0, np.int64), np.array([0, structure.numbers.size])
+    batch = SiteBatch(
+        structure.numbers, structure.positions, offsets, structure.cell[None], structure.pbc[None], none, none
+    )
+    try:
+        cells, inverses = _completed_cells(batch)
+    except FormatError as error:
+        raise FormatError(str(error).replace("structure 0 of the batch", structure.name)) from None
+    return cells[0], inverses[0]
 
 
 def _completed_cells(batch: SiteBatch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
