@@ -1,4 +1,4 @@
-"""Rows of text, an element's symbol and three coordinates, read from bytes.
+"""Rows of text, an element's symbol or atomic number and three coordinates, read from bytes.
 
 A coordinate of up to 15 digits, or a few more if they are below 2^53, is a whole number divided by a power of ten up to
 10^22. Both are exact in double precision, so that the quotient is rounded once, as in Python's ``float`` (Clinger,
@@ -16,6 +16,8 @@ LARGEST = 2**53
 """Whole numbers below this are exact."""
 POWERS = np.array([10.0**k for k in range(23)])
 SPACE, TAB, NEW_LINE, PLUS, MINUS, POINT, ZERO, NINE = 32, 9, 10, 43, 45, 46, 48, 57
+MOST = 118
+"""The largest atomic number."""
 A, Z, CASE = 97, 122, 32
 """The first and the last small letter, and the bit that capital letters lack."""
 LETTERS = Z - A + 2
@@ -61,9 +63,14 @@ def read_rows(text_b: Bytes, elements_k: Ints, numbers_a: Ints, positions_ac: Fl
     for a in range(numbers_a.size):
         at = _after_blanks(text_b, at)
         first, second = _letter(text_b, at), _letter(text_b, at + 1)
-        number = elements_k[first * LETTERS + second]
-        at += 1 if second == 0 else 2
-        if first == 0 or number == 0:
+        number = int(elements_k[first * LETTERS + second])
+        at += (first != 0) + (second != 0)
+        if first == 0:
+            number = 0
+            while at < text_b.size and ZERO <= text_b[at] <= NINE and number <= MOST:
+                number = 10 * number + (text_b[at] - ZERO)
+                at += 1
+        if not 0 < number <= MOST:
             return a
         for c in range(3):
             begin = at

@@ -47,9 +47,10 @@ def test_plain_spellings(text):
 @pytest.mark.parametrize(
     "row",
     [
-        "", "Fe", "Fe 1 2", "Fe 1 2 x", "Fe1 1 2 3", "26 1 2 3", "D 1 2 3", "Xx 1 2 3", "Fee 1 2 3", "Fe 1e3 2 3",
-        "Fe 1,5 2 3", "Fe . 2 3", "Fe - 2 3", "Fe 1_0 2 3", "Fe nan 2 3", "Fe 9007199254740993 2 3",
-        "Fe 0.00000000000000000000001 2 3", "Fe 1.2.3 2 3", "Fe 1\u00a02 3", "Fé 1 2 3", "Fe 1 2 3x", "Fe +-1 2 3",
+        "", "Fe", "Fe 1 2", "Fe 1 2 x", "Fe1 1 2 3", "0 1 2 3", "119 1 2 3", "2.6 1 2 3", "-1 1 2 3", "D 1 2 3",
+        "Xx 1 2 3", "Fee 1 2 3", "Fe 1e3 2 3", "Fe 1,5 2 3", "Fe . 2 3", "Fe - 2 3", "Fe 1_0 2 3", "Fe nan 2 3",
+        "Fe 1.2.3 2 3", "Fe 9007199254740993 2 3", "Fe 0.00000000000000000000001 2 3", "Fe 1\u00a02 3", "Fé 1 2 3",
+        "Fe 1 2 3x", "Fe +-1 2 3",
     ],
 )  # fmt: skip
 def test_other_rows_are_left_to_python(row):
@@ -63,6 +64,7 @@ def test_every_element_is_known():
     for z, symbol in enumerate(chemical_symbols[1:], 1):
         for spelling in (symbol, symbol.lower(), symbol.upper()):
             assert read(f"{spelling} 1 2 3")[:2] == (1, [z])
+        assert read(f"{z} 1 2 3")[:2] == read(f"0{z} 1 2 3")[:2] == (1, [z])
 
 
 def test_a_last_row_may_end_with_the_text():

@@ -176,11 +176,11 @@ def _frame(path: Path, first: int, comment: str, rows: list[str]) -> Structure |
         if isinstance(found, FormatError):
             return found
         notes = found
-        if LAMMPS.match(comment) and all(row.split()[0].isdecimal() for row in rows):
-            return FormatError(
-                f"line {first + 2}: expected element symbols, received LAMMPS's types of atoms; write them with "
-                "`dump_modify … element`"
-            )
+    if LAMMPS.match(comment) and all(row.split()[0].isdecimal() for row in rows):
+        return FormatError(
+            f"line {first + 2}: expected element symbols, received LAMMPS's types of atoms; write them with "
+            "`dump_modify … element`"
+        )
     return _with_comment(path, first, comment, numbers, positions, notes)
 
 
