@@ -11,12 +11,19 @@ from support.builders import run
 
 from xanes_hpc.analysis import evaluate as ev
 from xanes_hpc.analysis.inspect import inform
+from xanes_hpc.analysis.totals import CoverageByEnergy, DerivativeTotals, UncertaintyTotals, crps_draws
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.plotting.spectra import predicted_against_reference
 from xanes_hpc.spectra.distribution import GAUSSIAN, LEVELS, Distribution
 from xanes_hpc.stores.predictions import PredictionStore
 
 ENERGIES = np.linspace(-15.0, 60.0, 226)
+
+
+def uncertainty(reference, mean, std, distribution, conformal, draws=None):
+    totals = UncertaintyTotals(distribution, conformal, draws is not None)
+    totals.add(reference, mean, std, draws)
+    return totals.figures()
 
 
 def test_error_percent_divides_by_the_reference():
@@ -40,7 +47,9 @@ def test_the_error_curve_averages_to_the_error():
 def test_derivative_errors_of_a_slope_and_a_parabola():
     reference = np.zeros((1, 226))
     predicted = (0.5 * ENERGIES**2)[None]
-    figures = ev.derivative_mae(reference, predicted, ENERGIES)
+    totals = DerivativeTotals(ENERGIES)
+    totals.add(reference, predicted)
+    figures = totals.figures()
     assert figures["second_mae"] == pytest.approx(1.0, abs=0.02)
     assert figures["first_mae"] == pytest.approx(np.abs(ENERGIES).mean(), rel=0.01)
 
@@ -50,22 +59,22 @@ def test_crps_of_draws_agrees_with_the_double_sum_and_approaches_the_gaussian():
     few = generator.normal(0.3, 0.7, (9, 3))
     y = np.array([1.1, 0.0, -2.0])
     pairs = np.abs(few[:, None] - few[None]).sum(axis=(0, 1)) / (9 * 8)
-    np.testing.assert_allclose(ev.crps_draws(y, few), np.abs(few - y).mean(axis=0) - 0.5 * pairs, rtol=1e-12)
+    np.testing.assert_allclose(crps_draws(y, few), np.abs(few - y).mean(axis=0) - 0.5 * pairs, rtol=1e-12)
     many = generator.normal(0.3, 0.7, (20000, 1))
-    assert ev.crps_draws(y[:1], many)[0] == pytest.approx(0.7 * float(GAUSSIAN.crps((y[0] - 0.3) / 0.7)), abs=0.02)
+    assert crps_draws(y[:1], many)[0] == pytest.approx(0.7 * float(GAUSSIAN.crps((y[0] - 0.3) / 0.7)), abs=0.02)
 
 
 def test_a_true_sigma_has_its_nominal_coverage():
     generator = np.random.default_rng(2)
     mean, std = generator.normal(size=(400, 50)), generator.uniform(0.5, 2.0, (400, 50))
     reference = mean + std * generator.normal(size=mean.shape)
-    figures = ev.uncertainty(reference, mean, std, GAUSSIAN, [{"level": 0.9, "score": 1.6449}])
+    figures = uncertainty(reference, mean, std, GAUSSIAN, [{"level": 0.9, "score": 1.6449}])
     assert figures["coverage"]["1sigma"] == pytest.approx(0.6827, abs=0.01)
     assert figures["coverage"]["2sigma"] == pytest.approx(0.9545, abs=0.01)
     assert figures["coverage"]["3sigma"] == pytest.approx(0.9973, abs=0.003)
     assert figures["conformal"][0]["coverage"] == pytest.approx(0.9, abs=0.01)
     assert figures["calibration_error"] < 0.01
-    narrow = ev.uncertainty(reference, mean, 0.5 * std, GAUSSIAN, [])
+    narrow = uncertainty(reference, mean, 0.5 * std, GAUSSIAN, [])
     assert narrow["coverage"]["1sigma"] < 0.4
     assert narrow["calibration_error"] > 0.05
     assert narrow["crps"] > figures["crps"]
@@ -75,7 +84,7 @@ def test_stored_draws_replace_the_gaussian():
     generator = np.random.default_rng(3)
     draws = generator.normal(size=(30, 500, 20))
     reference = generator.normal(size=(30, 20))
-    figures = ev.uncertainty(reference, draws.mean(axis=1), draws.std(axis=1), GAUSSIAN, [], iter(draws))
+    figures = uncertainty(reference, draws.mean(axis=1), draws.std(axis=1), GAUSSIAN, [], iter(draws))
     assert figures["distribution"] == "draws"
     assert figures["calibration_error"] < 0.05
 
@@ -84,7 +93,7 @@ def test_intervals_are_those_of_the_distribution():
     generator = np.random.default_rng(6)
     mean, std = np.zeros((400, 50)), generator.uniform(0.5, 2.0, (400, 50))
     reference = std * generator.standard_t(5, mean.shape) * np.sqrt(3 / 5)
-    figures = ev.uncertainty(reference, mean, std, Distribution(5.0), [])
+    figures = uncertainty(reference, mean, std, Distribution(5.0), [])
     assert [interval["level"] for interval in figures["intervals"]] == list(LEVELS)
     for interval in figures["intervals"]:
         half = t.ppf(0.5 + interval["level"] / 2, 5) * np.sqrt(3 / 5)
@@ -92,7 +101,7 @@ def test_intervals_are_those_of_the_distribution():
         assert interval["coverage"] == pytest.approx(interval["level"], abs=0.01)
     assert (figures["distribution"], figures["degrees"]) == ("student-t", 5.0)
     assert figures["calibration_error"] < 0.005
-    gaussian = ev.uncertainty(reference, mean, std, GAUSSIAN, [])
+    gaussian = uncertainty(reference, mean, std, GAUSSIAN, [])
     assert gaussian["calibration_error"] > 2 * figures["calibration_error"]
     assert gaussian["crps"] > figures["crps"]
 
@@ -127,7 +136,10 @@ def test_coverage_by_energy_agrees_with_that_of_each_column():
     reference[generator.random(reference.shape) < 0.2] = np.nan
     reference[:, 7] = np.nan
     distribution = Distribution(5.0)
-    figures = ev.coverage_by_energy(reference, mean, std, distribution, ENERGIES)
+    totals = CoverageByEnergy(distribution, ENERGIES)
+    for rows in (slice(0, 11), slice(11, 30)):
+        totals.add(reference[rows], mean[rows], std[rows])
+    figures = totals.figures()
     assert figures["energy_ev"] == ENERGIES.tolist()
     for level in (0.6827, 0.9545, 0.9973):
         k = distribution.half_width(level)
@@ -176,6 +188,34 @@ def changed(predicted, tmp_path):
             file[name][row] = value
 
     return path, change
+
+
+def leaves(values):
+    """Yield all plain values in nested ones."""
+    for value in values.values() if isinstance(values, dict) else values:
+        if isinstance(value, dict | list):
+            yield from leaves(value)
+        else:
+            yield value
+
+
+@pytest.mark.parametrize("keep_draws", [False, True])
+def test_figures_do_not_depend_on_how_many_sites_are_read_at_a_time(model, small, tmp_path, monkeypatch, keep_draws):
+    path, more = tmp_path / "p.h5", ("--keep-draws",) if keep_draws else ()
+    assert run("predict", small / "small.h5", "--model", model, "-o", path, "--draws", 4, *more) == 0
+    with h5py.File(path, "r+") as file:
+        file["reference"][5:9, :30] = np.nan
+        file["reference"][20] = 0.0
+    with PredictionStore(path) as store:
+        whole, rows = ev.evaluate(store), ev.errors_of(store)
+        monkeypatch.setattr(ev, "SITES_AT_ONCE", 7)
+        monkeypatch.setattr(ev, "POINTS_AT_ONCE", 120 * 9)
+        parts, again = ev.evaluate(store), ev.errors_of(store)
+    assert whole.keys() == parts.keys()
+    for ours, theirs in zip(leaves(parts), leaves(whole), strict=True):
+        assert ours == (pytest.approx(theirs, rel=1e-9) if isinstance(theirs, float) else theirs)
+    for ours, theirs in zip(again, rows, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_sites_that_are_zero_everywhere_are_left_out_and_counted(changed, tmp_path):

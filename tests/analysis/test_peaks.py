@@ -5,9 +5,15 @@ import itertools
 import numpy as np
 import pytest
 
-from xanes_hpc.analysis.peaks import WITHIN, find_spectrum_peaks, finite_mean, match_peaks, peaks
+from xanes_hpc.analysis.peaks import WITHIN, Mean, PeakTotals, find_spectrum_peaks, match_peaks
 
 ENERGIES = np.linspace(-15.0, 60.0, 226)
+
+
+def peaks(reference, predicted, energies):
+    totals = PeakTotals(energies)
+    totals.add(reference, predicted)
+    return totals.figures()
 
 
 def bumps(*centres: float, width: float = 1.5) -> np.ndarray:
@@ -91,5 +97,8 @@ def test_points_without_a_reference_are_not_peaks():
 
 
 def test_the_mean_of_nothing_is_none():
-    assert finite_mean(np.array([np.nan, np.inf])) is None
-    assert finite_mean(np.array([1.0, np.nan, 3.0])) == 2.0
+    mean = Mean()
+    mean.add(np.array([np.nan, np.inf]))
+    assert mean.value is None
+    mean.add(np.array([1.0, np.nan, 3.0]))
+    assert mean.value == 2.0

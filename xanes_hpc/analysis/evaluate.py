@@ -3,17 +3,17 @@
 Arrays are (n_sites, n_energies) unless stated otherwise; points whose reference is NaN are ignored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
 
-from xanes_hpc.analysis.peaks import finite_mean, peaks
+from xanes_hpc.analysis.totals import Totals, curve
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.models.distances import DISTANCES, FEATURES, KERNEL
-from xanes_hpc.spectra.distribution import LEVELS, Distribution
 from xanes_hpc.stores.predictions import PredictionStore
 
 Array = npt.NDArray[np.float64]
@@ -21,12 +21,13 @@ Rows = npt.NDArray[np.intp]
 
 NEAR = {FEATURES: 0.015, KERNEL: 0.03}
 """Limits for near-duplicates: feature and kernel distance to the nearest training site."""
-QUANTILES = np.linspace(0.05, 0.95, 19)
 REJECTED = np.linspace(0.0, 0.9, 10)
-DRAWN = (0.6827, 0.9545, 0.9973)
-"""Levels of the intervals whose coverage is given at each energy."""
 HELD_OUT = ("test", "none")
 """Splits whose sites had no influence on the model."""
+SITES_AT_ONCE = 4096
+"""Number of sites whose spectra are in memory at a time."""
+POINTS_AT_ONCE = 1 << 24
+"""Number of points of all sites, at some energies, that are in memory at a time for quartiles."""
 
 
 def error_percent(reference: Array, predicted: Array) -> npt.NDArray[np.float64]:
@@ -41,103 +42,26 @@ def mean_squared_errors(reference: Array, predicted: Array) -> npt.NDArray[np.fl
     return np.asarray(np.nanmean((reference - predicted) ** 2, axis=1))
 
 
-def error_by_energy(reference: Array, predicted: Array, energies: Array) -> dict[str, list[float | None]]:
+def error_by_energy(
+    reference: Array, predicted: Array, energies: Array, level: Array | None = None
+) -> dict[str, list[float | None]]:
     """Return quartiles and mean over sites of 100 |y - p| / mean |y| at each energy.
 
     Averaged over energies, the mean is the error %. Values are None at energies where no site has a reference.
+    ``level``, (n_sites,), is mean |y|, of the whole spectra if these are only a part.
     """
-    level = np.nanmean(np.abs(reference), axis=1, keepdims=True)
-    relative = 100.0 * np.abs(reference - predicted) / level
+    level = np.nanmean(np.abs(reference), axis=1) if level is None else level
+    relative = 100.0 * np.abs(reference - predicted) / level[:, None]
     there = np.isfinite(reference).sum(axis=0) > 0
     low, middle, high = np.nanquantile(relative[:, there], (0.25, 0.5, 0.75), axis=0)
     curves = {"q25": low, "median": middle, "q75": high, "mean": np.nanmean(relative[:, there], axis=0)}
-    return {"energy_ev": energies.tolist(), **{name: _curve(values, there) for name, values in curves.items()}}
-
-
-def coverage_by_energy(
-    reference: Array, mean: Array, std: Array, distribution: Distribution, energies: Array
-) -> dict[str, list[float | None]]:
-    """Return the fraction of sites in the intervals of ``DRAWN`` at each energy; None where no site has a reference."""
-    z = np.abs(reference - mean) / np.maximum(std, 1e-12)
-    n_sites = np.isfinite(reference).sum(axis=0)
-    there = n_sites > 0
-    half_widths = {f"{level:g}": distribution.half_width(level) for level in DRAWN}
-    covered = {name: (z <= width).sum(axis=0)[there] / n_sites[there] for name, width in half_widths.items()}
-    return {"energy_ev": energies.tolist(), **{name: _curve(values, there) for name, values in covered.items()}}
+    return {"energy_ev": energies.tolist(), **{name: curve(values, there) for name, values in curves.items()}}
 
 
 def by_trust(errors: Array, distrust: Sequence[str]) -> dict[str, Any]:
     """Return the error % of sites out of domain and of the others; both arguments (n_sites,)."""
     flagged = np.array([bool(reason) for reason in distrust], np.bool_)
     return {"trusted": _summary(errors[~flagged]), "not_trusted": _summary(errors[flagged])}
-
-
-def derivative_mae(reference: Array, predicted: Array, energies: Array) -> dict[str, float | None]:
-    """Return mean absolute errors of the first (per eV) and second (per eV²) derivatives, which measure line shape."""
-    difference = predicted - reference
-    first = np.gradient(difference, energies, axis=1)
-    second = np.gradient(first, energies, axis=1)
-    return {"first_mae": finite_mean(np.abs(first)), "second_mae": finite_mean(np.abs(second))}
-
-
-def crps_draws(reference: Array, draws: Array) -> Array:
-    """Return the unbiased CRPS of one spectrum's draws (n_draws, n_energies): E|X - y| - E|X - X'| / 2."""
-    n = len(draws)
-    ordered = np.sort(draws, axis=0)
-    ranks = 2.0 * np.arange(1, n + 1)[:, None] - n - 1.0
-    spread = (ranks * ordered).sum(axis=0) / (n * (n - 1))
-    return np.asarray(np.abs(draws - reference).mean(axis=0) - spread)
-
-
-def uncertainty(
-    reference: Array, mean: Array, std: Array, distribution: Distribution, conformal: Sequence[dict[str, float]],
-    draws: Any = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Return coverage and width of intervals, calibration error and continuous ranked probability score (CRPS).
-
-    All are over all points.
-
-    Parameters
-    ----------
-    reference, mean, std
-        Arrays (n_sites, n_energies); ``std`` is calibrated.
-    distribution
-        Distribution of errors in sigmas.
-    conformal
-        Level and score (in sigmas) of each conformal interval.
-    draws
-        Calibrated draws, an iterable of one (n_draws, n_energies) array per site, in order. If given, calibration error
-        and CRPS are those of the draws, not of ``distribution``.
-    """
-    there = np.isfinite(reference)
-    y, p, sigma = reference[there], mean[there], np.maximum(std[there], 1e-12)
-    z = (y - p) / sigma
-    if draws is None:
-        scores = sigma * distribution.crps(z)
-        reached = np.array([np.mean(z <= q) for q in distribution.quantiles(QUANTILES)])
-    else:
-        every, below = [np.empty(0)], np.zeros(QUANTILES.size)
-        for row, drawn in enumerate(draws):
-            here = there[row]
-            every.append(crps_draws(reference[row, here], drawn[:, here]))
-            below += (reference[row, here] <= np.quantile(drawn[:, here], QUANTILES, axis=0)).sum(axis=1)
-        scores, reached = np.concatenate(every), below / max(1, y.size)
-
-    def interval(level: float, half_width: float) -> dict[str, float]:
-        covered, width = np.mean(np.abs(z) <= half_width), np.mean(2.0 * half_width * sigma)
-        return {"level": level, "coverage": float(covered), "mean_width": float(width)}
-
-    return {
-        "coverage": {f"{k}sigma": float(np.mean(np.abs(z) <= k)) for k in (1, 2, 3)},
-        "intervals": [interval(level, distribution.half_width(level)) for level in LEVELS],
-        "conformal": [interval(c["level"], c["score"]) for c in conformal],
-        "calibration_error": float(np.mean(np.abs(reached - QUANTILES))),
-        "crps": float(scores.mean()),
-        "distribution": "draws" if draws is not None else distribution.name,
-        "degrees": distribution.value,
-        "sharpness": {f"{k}sigma": float(2.0 * k * sigma.mean()) for k in (1, 2, 3)},
-        "reliability": {"quantile": QUANTILES.tolist(), "reached": reached.tolist()},
-    }
 
 
 def rejection(errors: Array, site_sigma: Array) -> dict[str, list[float]]:
@@ -191,17 +115,29 @@ def references_to_compare(store: PredictionStore) -> tuple[Array, Rows, int]:
     SpectrumError
         If no site has a usable reference.
     """
-    if not store.has_reference:
-        raise SpectrumError(f"{store.path}: has no reference spectra; predict from a store that has spectra")
+    _need_references(store)
     reference = store.read("reference")
+    usable, n_zero = _usable(reference)
+    _need_usable(store, int(usable.sum()), n_zero)
+    return reference, np.flatnonzero(usable), n_zero
+
+
+def _usable(reference: Array) -> tuple[npt.NDArray[np.bool_], int]:
     there = np.isfinite(reference)
     known = there.sum(axis=1) > 1
     zero = known & ~np.where(there, reference, 0.0).any(axis=1)
-    rows, n_zero = np.flatnonzero(known & ~zero), int(zero.sum())
-    if not rows.size:
+    return known & ~zero, int(zero.sum())
+
+
+def _need_references(store: PredictionStore) -> None:
+    if not store.has_reference:
+        raise SpectrumError(f"{store.path}: has no reference spectra; predict from a store that has spectra")
+
+
+def _need_usable(store: PredictionStore, n_usable: int, n_zero: int) -> None:
+    if not n_usable:
         note = f" ({n_zero} are zero everywhere)" if n_zero else ""
         raise SpectrumError(f"{store.path}: none of the {store.n_sites} sites has a usable reference spectrum{note}")
-    return reference, rows, n_zero
 
 
 def errors_of(store: PredictionStore) -> tuple[Rows, Array]:
@@ -212,46 +148,82 @@ def errors_of(store: PredictionStore) -> tuple[Rows, Array]:
     SpectrumError
         If no site has a usable reference.
     """
-    reference, rows, _ = references_to_compare(store)
-    return rows, error_percent(reference[rows], store.read("mean")[rows])
+    rows, errors, n_zero = [np.empty(0, np.intp)], [np.empty(0)], 0
+    for block in _blocks(store):
+        rows.append(block.rows)
+        errors.append(error_percent(block.reference, store.read("mean", block.slice)[block.usable]))
+        n_zero += block.n_zero
+    _need_usable(store, sum(map(len, rows)), n_zero)
+    return np.concatenate(rows), np.concatenate(errors)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Sites of a store that follow one another, with the references of those that have a usable one."""
+
+    slice: slice
+    usable: npt.NDArray[np.bool_]
+    reference: Array
+    n_zero: int
+
+    @property
+    def rows(self) -> Rows:
+        """Rows of the sites with a usable reference."""
+        return np.asarray(self.slice.start + np.flatnonzero(self.usable))
+
+
+def _blocks(store: PredictionStore) -> Iterator[_Block]:
+    _need_references(store)
+    for start in range(0, store.n_sites, SITES_AT_ONCE):
+        here = slice(start, min(start + SITES_AT_ONCE, store.n_sites))
+        reference = store.read("reference", here)
+        usable, n_zero = _usable(reference)
+        yield _Block(here, usable, reference[usable], n_zero)
 
 
 def evaluate(store: PredictionStore) -> dict[str, Any]:
     """Return all figures of merit of a prediction store as nested plain values.
 
-    Sites without a reference are left out.
+    Sites without a reference are left out. The store is read in blocks.
 
     Raises
     ------
     SpectrumError
         If no site has a usable reference, or a value is infinite or missing.
     """
-    reference, rows, n_zero = references_to_compare(store)
-    reference, mean, std = reference[rows], store.read("mean")[rows], store.read("std")[rows]
-    for name, wrong in (("reference", np.isinf(reference)), ("mean", ~np.isfinite(mean)), ("std", ~np.isfinite(std))):
-        _refuse(store, name, rows[wrong.any(axis=1)])
-    energies, conformal, distribution = store.energies, store.conformal, store.distribution
-    sets, twins = ([store.texts(name)[i] for i in rows] for name in ("part", "twin"))
-    distrust = store.distrust
-    errors = error_percent(reference, mean)
-    difference = (reference - mean)[np.isfinite(reference)]
-    spread = (reference - np.nanmean(reference))[np.isfinite(reference)]
-    site_sigma = np.nanmean(np.where(np.isfinite(reference), std, np.nan), axis=1)
-    draws = _calibrated_draws(store, rows) if store.has_draws else None
+    energies, distribution = store.energies, store.distribution
+    totals = Totals(energies, distribution, store.conformal, store.has_draws)
+    columns: dict[str, list[Any]] = {name: [np.empty(0)] for name in ("errors", "squared", "sigma", "level")}
+    every, n_zero = [np.empty(0, np.intp)], 0
+    for block in _blocks(store):
+        reference, own = block.reference, block.rows
+        mean, std = (store.read(name, block.slice)[block.usable] for name in ("mean", "std"))
+        finite = {"reference": ~np.isinf(reference), "mean": np.isfinite(mean), "std": np.isfinite(std)}
+        for name, known in finite.items():
+            _refuse(store, name, own[~known.all(axis=1)])
+        every.append(own)
+        n_zero += block.n_zero
+        if not own.size:
+            continue
+        totals.add(reference, mean, std, _calibrated_draws(store, own) if store.has_draws else None)
+        columns["errors"].append(error_percent(reference, mean))
+        columns["squared"].append(mean_squared_errors(reference, mean))
+        columns["sigma"].append(np.nanmean(np.where(np.isfinite(reference), std, np.nan), axis=1))
+        columns["level"].append(np.nanmean(np.abs(reference), axis=1))
+    rows = np.concatenate(every)
+    _need_usable(store, rows.size, n_zero)
+    errors, squared, site_sigma, level = (np.concatenate(column) for column in columns.values())
+    parts, twins_of_all, distrust = store.texts("part"), store.texts("twin"), store.distrust
+    sets, twins = [parts[i] for i in rows], [twins_of_all[i] for i in rows]
     return {
         "error_percent": _summary(errors),
-        "mae": float(np.abs(difference).mean()),
-        "mse": float((difference**2).mean()),
-        "mse_median": float(np.median(mean_squared_errors(reference, mean))),
-        "r2": float(1.0 - (difference**2).sum() / (spread**2).sum()) if spread.any() else None,
-        "peaks": peaks(reference, mean, energies),
-        "derivatives": derivative_mae(reference, mean, energies),
-        **uncertainty(reference, mean, std, distribution, conformal, draws),
+        "mse_median": float(np.median(squared)),
+        **totals.figures(),
         "spearman_sigma_error": _spearman(site_sigma, errors),
         "n_sites": int(rows.size),
         "n_without_reference": store.n_sites - int(rows.size) - n_zero,
         "n_zero_reference": n_zero,
-        "n_points": int(difference.size),
+        "n_points": totals.n_points,
         "grid": {
             "origin": store.origin,
             "start_ev": float(energies[0]),
@@ -266,9 +238,21 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
         "by_trust": by_trust(errors, [distrust[i] for i in rows]) if distrust is not None else None,
         "leakage": leakage(errors, sets, twins, store.read("sites/nearest")[rows], store.distance),
         "rejection": rejection(errors, site_sigma),
-        "error_by_energy": error_by_energy(reference, mean, energies),
-        "coverage_by_energy": coverage_by_energy(reference, mean, std, distribution, energies),
+        "error_by_energy": _curves(store, rows, level),
     }
+
+
+def _curves(store: PredictionStore, rows: Rows, level: Array) -> dict[str, list[float | None]]:
+    """Return what ``error_by_energy`` does for rows whose references have these mean sizes, some energies at a time."""
+    energies = store.energies
+    found: dict[str, list[float | None]] = {}
+    at_once = max(1, POINTS_AT_ONCE // store.n_sites)
+    for start in range(0, energies.size, at_once):
+        here = slice(start, start + at_once)
+        reference, mean = (store.read(name, (slice(None), here))[rows] for name in ("reference", "mean"))
+        for name, values in error_by_energy(reference, mean, energies[here], level).items():
+            found.setdefault(name, []).extend(values)
+    return found
 
 
 def _refuse(store: PredictionStore, name: str, rows: Rows) -> None:
@@ -290,12 +274,6 @@ def _summary(errors: Array) -> dict[str, Any]:
     if not errors.size:
         return {"mean": None, "median": None, "n_sites": 0}
     return {"mean": float(errors.mean()), "median": float(np.median(errors)), "n_sites": int(errors.size)}
-
-
-def _curve(values: Array, there: npt.NDArray[np.bool_]) -> list[float | None]:
-    """Return the values as a list, with None at energies that have no value."""
-    found = iter(values.tolist())
-    return [next(found) if known else None for known in there]
 
 
 def _spearman(first: Array, second: Array) -> float | None:

@@ -74,30 +74,73 @@ def site_peaks(reference: Array, predicted: Array, energies: Array) -> list[Peak
     return found
 
 
-def peaks(reference: Array, predicted: Array, energies: Array) -> dict[str, float | int | None]:
-    """Return recall, precision and F1 of peaks, pooled over spectra, and mean |dE| and |dI|/I of matched pairs."""
-    found = site_peaks(reference, predicted, energies)
-    n_reference, n_predicted = sum(own.n_reference for own in found), sum(own.n_predicted for own in found)
-    delta_energy = np.concatenate([np.empty(0), *(own.delta_energy for own in found)])
-    delta_intensity = np.concatenate([np.empty(0), *(own.delta_intensity for own in found)])
-    recall, precision = _ratio(delta_energy.size, n_reference), _ratio(delta_energy.size, n_predicted)
-    both = (recall or 0.0) + (precision or 0.0)
-    return {
-        "recall": recall,
-        "precision": precision,
-        "f1": 2.0 * (recall or 0.0) * (precision or 0.0) / both if both else None,
-        "delta_energy_ev": finite_mean(delta_energy),
-        "delta_intensity_percent": finite_mean(delta_intensity),
-        "n_reference": n_reference,
-        "n_predicted": n_predicted,
-        "n_matched": int(delta_energy.size),
-    }
+class Mean:
+    """The mean of the finite ones of values that arrive in blocks.
+
+    Examples
+    --------
+    >>> mean = Mean()
+    >>> print(mean.value)
+    None
+    >>> mean.add(np.array([1.0, np.nan]))
+    >>> mean.add(np.array([2.0, 6.0]))
+    >>> mean.value
+    3.0
+    """
+
+    def __init__(self) -> None:
+        self._sum, self._n = 0.0, 0
+
+    def add(self, values: Array) -> None:
+        """Add values of any shape."""
+        finite = values[np.isfinite(values)]
+        self._sum += float(finite.sum())
+        self._n += finite.size
+
+    @property
+    def value(self) -> float | None:
+        """The mean; None without finite values."""
+        return self._sum / self._n if self._n else None
 
 
-def finite_mean(values: Array) -> float | None:
-    """Return the mean of the finite values, or None if there are none."""
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else None
+class PeakTotals:
+    """Peaks of spectra that arrive in blocks.
+
+    Parameters
+    ----------
+    energies : (n_energies,)
+        Energies, eV.
+    """
+
+    def __init__(self, energies: Array) -> None:
+        self._energies = energies
+        self._n_reference = self._n_predicted = self._n_matched = 0
+        self._delta_energy, self._delta_intensity = Mean(), Mean()
+
+    def add(self, reference: Array, predicted: Array) -> None:
+        """Add spectra."""
+        for own in site_peaks(reference, predicted, self._energies):
+            self._n_reference += own.n_reference
+            self._n_predicted += own.n_predicted
+            self._n_matched += own.delta_energy.size
+            self._delta_energy.add(own.delta_energy)
+            self._delta_intensity.add(own.delta_intensity)
+
+    def figures(self) -> dict[str, float | int | None]:
+        """Return recall, precision and F1 of peaks, pooled over spectra, and mean |dE| and |dI|/I of matched pairs."""
+        recall = _ratio(self._n_matched, self._n_reference)
+        precision = _ratio(self._n_matched, self._n_predicted)
+        both = (recall or 0.0) + (precision or 0.0)
+        return {
+            "recall": recall,
+            "precision": precision,
+            "f1": 2.0 * (recall or 0.0) * (precision or 0.0) / both if both else None,
+            "delta_energy_ev": self._delta_energy.value,
+            "delta_intensity_percent": self._delta_intensity.value,
+            "n_reference": self._n_reference,
+            "n_predicted": self._n_predicted,
+            "n_matched": self._n_matched,
+        }
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xanes_hpc.analysis.evaluate import DRAWN
+from xanes_hpc.analysis.totals import DRAWN
 from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.plotting.figures import PREDICTION, SECOND, THIRD, figure_at
 from xanes_hpc.plotting.spectra import mark_edge
