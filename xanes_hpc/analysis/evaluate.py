@@ -26,7 +26,7 @@ HELD_OUT = ("test", "none")
 """Splits whose sites had no influence on the model."""
 SITES_AT_ONCE = 4096
 """Number of sites whose spectra are in memory at a time."""
-POINTS_AT_ONCE = 1 << 24
+POINTS_AT_ONCE = 1 << 23
 """Number of points of all sites, at some energies, that are in memory at a time for quartiles."""
 
 
@@ -51,10 +51,14 @@ def error_by_energy(
     ``level``, (n_sites,), is mean |y|, of the whole spectra if these are only a part.
     """
     level = np.nanmean(np.abs(reference), axis=1) if level is None else level
-    relative = 100.0 * np.abs(reference - predicted) / level[:, None]
-    there = np.isfinite(reference).sum(axis=0) > 0
-    low, middle, high = np.nanquantile(relative[:, there], (0.25, 0.5, 0.75), axis=0)
-    curves = {"q25": low, "median": middle, "q75": high, "mean": np.nanmean(relative[:, there], axis=0)}
+    relative = reference - predicted
+    np.abs(relative, out=relative)
+    relative *= 100.0 / level[:, None]
+    there = np.asarray(np.isfinite(relative).any(axis=0))
+    known = relative if there.all() else relative[:, there]
+    mean = np.nanmean(known, axis=0)
+    low, middle, high = np.nanquantile(known, (0.25, 0.5, 0.75), axis=0, overwrite_input=True)
+    curves = {"q25": low, "median": middle, "q75": high, "mean": mean}
     return {"energy_ev": energies.tolist(), **{name: curve(values, there) for name, values in curves.items()}}
 
 
@@ -149,16 +153,16 @@ def errors_of(store: PredictionStore) -> tuple[Rows, Array]:
         If no site has a usable reference.
     """
     rows, errors, n_zero = [np.empty(0, np.intp)], [np.empty(0)], 0
-    for block in _blocks(store):
+    for block in blocks(store):
         rows.append(block.rows)
-        errors.append(error_percent(block.reference, store.read("mean", block.slice)[block.usable]))
+        errors.append(error_percent(block.reference, block.read(store, "mean")))
         n_zero += block.n_zero
     _need_usable(store, sum(map(len, rows)), n_zero)
     return np.concatenate(rows), np.concatenate(errors)
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
     """Sites of a store that follow one another, with the references of those that have a usable one."""
 
     slice: slice
@@ -171,14 +175,25 @@ class _Block:
         """Rows of the sites with a usable reference."""
         return np.asarray(self.slice.start + np.flatnonzero(self.usable))
 
+    def read(self, store: PredictionStore, name: str) -> Array:
+        """Return spectra of these sites, such as ``mean``, (n_rows, n_energies)."""
+        return store.read(name, self.slice)[self.usable]
 
-def _blocks(store: PredictionStore) -> Iterator[_Block]:
+
+def blocks(store: PredictionStore) -> Iterator[Block]:
+    """Yield all sites in blocks, with the references of those that have a usable one.
+
+    Raises
+    ------
+    SpectrumError
+        If the store has no references.
+    """
     _need_references(store)
     for start in range(0, store.n_sites, SITES_AT_ONCE):
         here = slice(start, min(start + SITES_AT_ONCE, store.n_sites))
         reference = store.read("reference", here)
         usable, n_zero = _usable(reference)
-        yield _Block(here, usable, reference[usable], n_zero)
+        yield Block(here, usable, reference[usable], n_zero)
 
 
 def evaluate(store: PredictionStore) -> dict[str, Any]:
@@ -195,9 +210,9 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
     totals = Totals(energies, distribution, store.conformal, store.has_draws)
     columns: dict[str, list[Any]] = {name: [np.empty(0)] for name in ("errors", "squared", "sigma", "level")}
     every, n_zero = [np.empty(0, np.intp)], 0
-    for block in _blocks(store):
+    for block in blocks(store):
         reference, own = block.reference, block.rows
-        mean, std = (store.read(name, block.slice)[block.usable] for name in ("mean", "std"))
+        mean, std = block.read(store, "mean"), block.read(store, "std")
         finite = {"reference": ~np.isinf(reference), "mean": np.isfinite(mean), "std": np.isfinite(std)}
         for name, known in finite.items():
             _refuse(store, name, own[~known.all(axis=1)])

@@ -1,12 +1,12 @@
 """Tables of a report: figures of merit with intervals, the leakage audit, and the worst cases."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.analysis.evaluate import error_percent, errors_of, references_to_compare
+from xanes_hpc.analysis.evaluate import Array, blocks, error_percent, errors_of
 from xanes_hpc.analysis.peaks import site_peaks
 from xanes_hpc.stores.predictions import PredictionStore
 
@@ -20,12 +20,18 @@ LEVEL = (2.5, 97.5)
 
 def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return rows of a figure of merit, its value, and its 95 % interval from a bootstrap over sites."""
-    every, rows, _ = references_to_compare(store)
-    reference, mean, std = every[rows], store.read("mean")[rows], store.read("std")[rows]
-    errors, apart = error_percent(reference, mean), np.abs(reference - mean)
-    squares = np.nansum(apart**2, axis=1), np.nansum((reference - np.nanmean(reference)) ** 2, axis=1)
-    site_mae = np.nanmean(apart, axis=1)
-    peaks, distribution = figures["peaks"], store.distribution
+    intervals, of_sites = figures["intervals"], list[npt.NDArray[np.float64]]()
+    half_widths = [store.distribution.half_width(interval["level"]) for interval in intervals]
+    for block in blocks(store):
+        if block.rows.size:
+            mean, std = block.read(store, "mean"), block.read(store, "std")
+            of_sites.append(_of_sites(block.reference, mean, std, half_widths, store.energies))
+    errors, site_mae, n_points, sums, squares, own_squares, n_peaks, n_pairs, delta_energy, *within = np.concatenate(
+        of_sites, axis=1
+    )
+    average = sums.sum() / n_points.sum()
+    spread = squares - 2.0 * average * sums + average**2 * n_points
+    peaks = figures["peaks"]
     r2 = f"{figures['r2']:.4f}" if figures["r2"] is not None else "–"
     statistics: list[tuple[str, str, str, Callable[[Rows], Any]]] = [
         ("error, mean over sites", "{:.2f} %", f"{errors.mean():.2f} %", lambda i: errors[i].mean()),
@@ -37,17 +43,11 @@ def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str
             lambda i: np.quantile(errors[i], 0.9),
         ),
         ("mean absolute error", "{:.4g}", f"{figures['mae']:.4g}", lambda i: site_mae[i].mean()),
-        ("R²", "{:.4f}", r2, lambda i: 1.0 - squares[0][i].sum() / squares[1][i].sum()),
+        ("R²", "{:.4f}", r2, lambda i: 1.0 - own_squares[i].sum() / spread[i].sum()),
     ]
-    for interval in figures["intervals"]:
-        half_width = distribution.half_width(interval["level"])
-        within = 100.0 * np.nanmean(np.where(np.isfinite(apart), apart <= half_width * std, np.nan), axis=1)
+    for interval, share in zip(intervals, within, strict=True):
         what = f"coverage of the {100 * interval['level']:.1f} % interval"
-        statistics.append((what, "{:.1f} %", f"{100 * interval['coverage']:.1f} %", _mean_of(within)))
-    matches = site_peaks(reference, mean, store.energies)
-    n_peaks = np.array([own.n_reference + own.n_predicted for own in matches])
-    n_pairs = np.array([own.delta_energy.size for own in matches])
-    delta_energy = np.array([own.delta_energy.sum() for own in matches])
+        statistics.append((what, "{:.1f} %", f"{100 * interval['coverage']:.1f} %", _mean_of(share)))
     if peaks["f1"] is not None:
         f1 = f"{peaks['f1']:.3f}"
         statistics.append(("peaks, F1", "{:.3f}", f1, lambda i: 2.0 * n_pairs[i].sum() / max(1, n_peaks[i].sum())))
@@ -56,6 +56,31 @@ def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str
         ratio: Callable[[Rows], Any] = lambda i: delta_energy[i].sum() / max(1, n_pairs[i].sum())  # noqa: E731
         statistics.append(("peaks, |ΔE|", "{:.2f} eV", apart_ev, ratio))
     return [(what, value, _interval(errors.size, own, form)) for what, form, value, own in statistics]
+
+
+def _of_sites(
+    reference: Array, mean: Array, std: Array, half_widths: Sequence[float], energies: Array
+) -> npt.NDArray[np.float64]:
+    """Return, for each site, what ``merits`` resamples, (n_figures, n_sites).
+
+    These are the error %, the mean absolute error, the number of points, the sums of references, of their squares and
+    of squared errors, the numbers of peaks and of matched pairs, the sum of |ΔE|, and each interval's coverage in %.
+    """
+    apart, there = np.abs(reference - mean), np.isfinite(reference)
+    matches = site_peaks(reference, mean, energies)
+    covered = [np.where(there, apart <= width * std, np.nan) for width in half_widths]
+    return np.array([
+        error_percent(reference, mean),
+        np.nanmean(apart, axis=1),
+        there.sum(axis=1),
+        np.nansum(reference, axis=1),
+        np.nansum(reference**2, axis=1),
+        np.nansum(apart**2, axis=1),
+        [own.n_reference + own.n_predicted for own in matches],
+        [own.delta_energy.size for own in matches],
+        [own.delta_energy.sum() for own in matches],
+        *(100.0 * np.nanmean(one, axis=1) for one in covered),
+    ])  # fmt: skip
 
 
 def _mean_of(values: npt.NDArray[np.float64]) -> Callable[[Rows], Any]:

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc.analysis.evaluate import errors_of, references_to_compare
+from xanes_hpc.analysis.evaluate import SITES_AT_ONCE, blocks, errors_of
 from xanes_hpc.analysis.site_map import SiteMap
+from xanes_hpc.analysis.totals import Differences
 from xanes_hpc.models.distances import DISTANCES, FEATURES, KERNEL
 from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.plotting.figures import COLOURS, PREDICTION, SECOND, figure_at
@@ -24,6 +25,8 @@ from xanes_hpc.plotting.words import (
 )
 from xanes_hpc.stores.predictions import PredictionStore
 
+MOST_SITES = 10_000
+"""Largest number of sites whose points a figure draws: a sample of more looks the same."""
 SCALE = "viridis"
 AXES = {"PCA": "principal component", "UMAP": "UMAP coordinate"}
 SIGMA_LABEL = "mean predicted σ (% of the mean intensity)"
@@ -44,8 +47,12 @@ def _distance_label(store: PredictionStore) -> str:
 
 def mean_sigma(store: PredictionStore) -> npt.NDArray[np.float64]:
     """Return each site's mean sigma in % of its mean intensity, (n_sites,)."""
-    std, mean = store.read("std"), store.read("mean")
-    return np.asarray(100.0 * std.mean(axis=1) / np.abs(mean).mean(axis=1))
+    found = np.empty(store.n_sites)
+    for start in range(0, store.n_sites, SITES_AT_ONCE):
+        here = slice(start, start + SITES_AT_ONCE)
+        std, mean = store.read("std", here), store.read("mean", here)
+        found[here] = 100.0 * std.mean(axis=1) / np.abs(mean).mean(axis=1)
+    return found
 
 
 def _title(figure: Any, store: PredictionStore, what: str, rows: npt.NDArray[np.intp] | None, named: str) -> None:
@@ -64,12 +71,21 @@ def parity(store: PredictionStore, path: Path, named: str = "") -> None:
     SpectrumError
         If no site has a reference.
     """
-    reference, rows, _ = references_to_compare(store)
-    y, p = reference[rows], store.read("mean")[rows]
-    there = np.isfinite(y)
-    y, p = y[there], p[there]
+    rows, _ = errors_of(store)
+    n_sites = rows.size
+    if n_sites > MOST_SITES:
+        rows = np.sort(np.random.default_rng(0).choice(rows, MOST_SITES, replace=False))
+    totals, drawn = Differences(), list[npt.NDArray[np.float64]]()
+    for block in blocks(store):
+        mean = block.read(store, "mean")
+        totals.add(block.reference, mean)
+        shown = np.isin(block.rows, rows)
+        there = np.isfinite(block.reference[shown])
+        drawn.append(np.array([block.reference[shown][there], mean[shown][there]]))
+    y, p = np.concatenate(drawn, axis=1)
     limits = min(y.min(), p.min()), max(y.max(), p.max())
-    residual = float(np.sum((y - p) ** 2) / np.sum((y - y.mean()) ** 2))
+    figures = totals.figures()
+    r2 = "is undefined" if figures["r2"] is None else f"= {figures['r2']:.4f}"
     with figure_at(path, (5.2, 4.6)) as figure:
         axis = figure.subplots()
         counts = axis.hexbin(y, p, gridsize=120, bins="log", cmap="Blues", mincnt=1, linewidths=0)
@@ -83,8 +99,13 @@ def parity(store: PredictionStore, path: Path, named: str = "") -> None:
         figure.colorbar(counts, ax=axis, label="points in each cell", shrink=0.8)
         caption(
             figure,
-            f"A point is one energy of one site. R² = {1.0 - residual:.4f}; the mean absolute error is "
-            f"{np.abs(y - p).mean() / 10.0**power:.3g} in the axes' unit.",
+            f"A point is one energy of one site. R² {r2}; the mean absolute error is "
+            f"{(figures['mae'] or 0.0) / 10.0**power:.3g} in the axes' unit.",
+            *(
+                [f"{rows.size:,} of {n_sites:,} sites are drawn; both figures are of all."]
+                if rows.size < n_sites
+                else []
+            ),
         )
         _title(figure, store, "Predicted against reference intensity", rows, named)
 
