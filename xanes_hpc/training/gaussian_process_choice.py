@@ -102,6 +102,7 @@ def kernel_left_out(
 def choose(
     data: TrainingData, sets: Sequence[str], scalers: Scalers, aligned: bool, seed: int,
     networks: Networks | None = None, shares: tuple[float, float | None] | None = None, earlier: Earlier | None = None,
+    kernel: Matern | None = None,
 ) -> Choice:  # fmt: skip
     """Learn the kernel from sets of the split, and choose the shares with the lowest errors.
 
@@ -120,20 +121,24 @@ def choose(
     earlier
         The process of the model that the networks started from. It is updated with these sets, unless they are larger
         than a process may be.
+    kernel
+        The kernel, if it is learned already.
     """
     seen = Observations.of(data, sets, scalers, seed, SHARE if aligned else None)
     if seen.sites.n_sites > REFERENCE_SITES:
         earlier = None
-    kernel = learn_kernel(data, seen) if earlier is None else kernel_of_update(seen, earlier)
+    if kernel is None:
+        kernel = learn_kernel(data, seen) if earlier is None else kernel_of_update(seen, earlier)
     if shares is None:
         return replace(choose_shares(seen, kernel, networks, data.sites_in("validation"), earlier), sets=tuple(sets))
     return Choice(kernel, shares[0], shares[1] if aligned else None, earlier is not None)
 
 
-def learn_kernel(data: TrainingData, seen: Observations) -> Matern:
+def learn_kernel(data: TrainingData, seen: Observations, go_on: Callable[[], bool] = lambda: True) -> Matern:
     """Return the kernel that predicts held-out formulas best, learned from sites with labels.
 
     A seeded sample of ``REFERENCE_SITES`` is used if there are more. The seed also draws the sites to hold out.
+    ``go_on`` is as for ``kernel_flow.learn``.
     """
     sampled, scalers = seen.sample(REFERENCE_SITES), seen.scalers
     z, absorbers, targets = sampled.arrays()
@@ -143,7 +148,7 @@ def learn_kernel(data: TrainingData, seen: Observations) -> Matern:
     first = first_kernel(z, LENGTHS, offsets, first_coupling(data.seen))
     described, labels = data.first.features.description, data.first.features.labels
     n_foreign = described["features"] if described["name"] == Foreign.name else 0
-    return learn(Sites(z, targets, absorbers, groups), blocks_of(labels, n_foreign), first, seen.seed)
+    return learn(Sites(z, targets, absorbers, groups), blocks_of(labels, n_foreign), first, seen.seed, go_on)
 
 
 def choose_shares(

@@ -21,7 +21,7 @@ The logarithm of each scale is the sum of a level, a part that it shares with it
 of its own; Adam (Kingma & Ba, arXiv:1412.6980) follows the gradients of all of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -210,7 +210,7 @@ def first_kernel(
     return replace(plain, linear=LINEAR / n / np.maximum(squares, 1.0))  # constant features are rounding errors
 
 
-def learn(sites: Sites, blocks: Labels, first: Matern, seed: int) -> Matern:
+def learn(sites: Sites, blocks: Labels, first: Matern, seed: int, go_on: Callable[[], bool] = lambda: True) -> Matern:
     """Return the kernel whose predictions of held-out groups have the lowest error.
 
     Parameters
@@ -223,6 +223,8 @@ def learn(sites: Sites, blocks: Labels, first: Matern, seed: int) -> Matern:
         The kernel to start from.
     seed
         Seed of the sites that are drawn.
+    go_on
+        Called before every step; if it returns False, learning stops, and the first kernel is returned.
     """
     if not sites.groups.any():
         return first
@@ -231,6 +233,8 @@ def learn(sites: Sites, blocks: Labels, first: Matern, seed: int) -> Matern:
     mean, square, average = np.zeros_like(values), np.zeros_like(values), np.zeros_like(values)
     n_averaged = max(1, N_STEPS // 4)
     for step in range(1, N_STEPS + 1):
+        if not go_on():
+            return first
         kernel = logarithms.kernel(values)
         gradient = logarithms.gradient(kernel, error_and_gradient(kernel, *sites.drawn(random))[1])
         mean += (1.0 - DECAYS[0]) * (gradient - mean)

@@ -29,8 +29,10 @@ from xanes_hpc.training.checkpoints import Checkpoint, by_member, flat, write_ch
 from xanes_hpc.training.chosen import Chosen
 from xanes_hpc.training.correspondence import Correspondence
 from xanes_hpc.training.epochs import Epoch, EpochLog, Hooks, Weights, run_epochs
-from xanes_hpc.training.gaussian_process_choice import Choice, choose
+from xanes_hpc.training.gaussian_process_choice import SHARE, Choice, choose
+from xanes_hpc.training.gaussian_process_fit import Observations
 from xanes_hpc.training.gaussian_process_update import Earlier
+from xanes_hpc.training.learning_beside import LearningBeside
 from xanes_hpc.training.transfer import Moved, Start, frozen_layers
 
 CHOOSE, REFIT = "choose", "refit"
@@ -173,6 +175,7 @@ class Training:
         self._data, self._plan, self._checkpoint = data, plan, checkpoint
         self._interruption, self._observer = interruption, observer
         self._logs: dict[str, EpochLog] = {}
+        self._fitted_scalers: dict[tuple[str, ...], Scalers] = {}
         self._from: Checkpoint | None = None
         self._chosen: Weights | None = None
         model, first = self._run.model, data.first
@@ -205,10 +208,17 @@ class Training:
         averages = run.training.gaussian_process and (shares is None or shares[0]) and self._team.is_chief
         first, process = None, None
         if chooses:
-            first = self._stage(CHOOSE, ("train",), 1 if refits else run.uncertainty.n_members, n_epochs)
-            if averages:
-                networks = first.trainer.spectra_of
-                process = choose(data, first.sets, first.scalers, aligned, seed, networks, earlier=first.earlier)
+            with LearningBeside() as beside:
+                if averages and self._start is None:
+                    beside.begin(
+                        data, Observations.of(data, ("train",), self._scalers(("train",)), seed, SHARE * aligned)
+                    )
+                first = self._stage(CHOOSE, ("train",), 1 if refits else run.uncertainty.n_members, n_epochs)
+                if averages:
+                    networks, kernel = first.trainer.spectra_of, beside.kernel
+                    process = choose(
+                        data, first.sets, first.scalers, aligned, seed, networks, earlier=first.earlier, kernel=kernel
+                    )
             if refits and not first.log.interrupted:
                 assert first.log.best is not None
                 n_epochs, falls = first.log.best.epoch, tuple(first.log.falls)
@@ -244,10 +254,7 @@ class Training:
         from xanes_hpc.training.trainer import Trainer
 
         run, data = self._run, self._data
-        sites = data.sites_in(*sets)
-        scalers = statistics(sites, run.training.feature_transform).scalers(
-            run.training.target_scale, run.training.positive
-        )
+        sites, scalers = data.sites_in(*sets), self._scalers(tuple(sets))
         moved = None if self._start is None else self._start.moved(sites, scalers, run.training.seed)
         if moved is not None:
             scalers = moved.scalers
@@ -299,6 +306,14 @@ class Training:
         if name == CHOOSE:
             self._chosen = found.best_weights
         return Stage(found, trainer, scalers, tuple(sets), moved)
+
+    def _scalers(self, sets: tuple[str, ...]) -> Scalers:
+        """Return the scalers of features and targets, fitted to sets of the split."""
+        training = self._run.training
+        if sets not in self._fitted_scalers:
+            found = statistics(self._data.sites_in(*sets), training.feature_transform)
+            self._fitted_scalers[sets] = found.scalers(training.target_scale, training.positive)
+        return self._fitted_scalers[sets]
 
     def _feed(self, sites: SiteSet, scalers: Scalers, n_members: int, resampled: bool) -> Feed | ShardedFeed:
         config, team = self._run.training, self._team
