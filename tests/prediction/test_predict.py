@@ -19,9 +19,11 @@ from xanes_hpc.features.featurise import featurise
 from xanes_hpc.importing.from_files import import_structures
 from xanes_hpc.importing.options import ImportOptions
 from xanes_hpc.models.model import Model
+from xanes_hpc.prediction import predict as predict_module
 from xanes_hpc.prediction.export import check_folder, export
 from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.prediction.sources import open_sources
+from xanes_hpc.runtime import threads
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
@@ -115,6 +117,17 @@ def test_references_of_another_treatment_are_not_used(model, small, tmp_path):
         why = predict(Model.open(model), source, tmp_path / "p.h5", FEW)
     assert "no spectra of kind xanes with treatment" in why
     assert not PredictionStore(tmp_path / "p.h5").has_reference
+
+
+def test_predictions_are_the_same_to_the_last_bit_on_any_number_of_threads(model, small, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict_module, "ROWS_AT_ONCE", 25)
+    for n in (1, 2):
+        with threads.limited_to(n):
+            run(model, [small / "small.features.h5"], tmp_path / f"{n}.h5", PredictOptions(draws=4))
+    with PredictionStore(tmp_path / "1.h5") as one, PredictionStore(tmp_path / "2.h5") as two:
+        for name in ("mean", "std", "sites/nearest"):
+            np.testing.assert_array_equal(two.read(name), one.read(name))
+        assert two.reasons == one.reasons
 
 
 def test_draws_are_kept_and_give_mean_and_sigma(model, small, tmp_path):

@@ -29,6 +29,14 @@ def test_a_few_rows_are_divided_too():
 
 
 @needs_two
+def test_every_item_is_done_once():
+    done = []
+    with threads.limited_to(2):
+        threads.each(range(3, 30, 4), done.append)
+        threads.each([], done.append)
+    assert sorted(done) == list(range(3, 30, 4))
+
+
 def test_two_threads_work_at_the_same_time():
     together = threading.Barrier(2, timeout=30)
     with threads.limited_to(2):

@@ -264,7 +264,7 @@ def _curves(store: PredictionStore, rows: Rows, level: Array) -> dict[str, list[
     at_once = max(1, POINTS_AT_ONCE // store.n_sites)
     for start in range(0, energies.size, at_once):
         here = slice(start, start + at_once)
-        reference, mean = (store.read(name, (slice(None), here))[rows] for name in ("reference", "mean"))
+        reference, mean = (store.read(name, energies=here)[rows] for name in ("reference", "mean"))
         for name, values in error_by_energy(reference, mean, energies[here], level).items():
             found.setdefault(name, []).extend(values)
     return found

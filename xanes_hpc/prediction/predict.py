@@ -119,17 +119,18 @@ class _Rows:
         plan, model = self._plan, self._plan.model
         sites = plan.sites.take(np.arange(start, stop))
         e0, nearest, scores = edge_energies(model, sites), np.empty(stop - start), dict[int, Scores]()
-        at_once = ROWS_AT_ONCE * threads.count()
+        n_rows, at_once = stop - start, ROWS_AT_ONCE * threads.count()
+
+        def block(first: int) -> None:
+            here = slice(first, min(first + ROWS_AT_ONCE, n_rows))
+            own_e0 = self._predict(part, here, start + first, nearest, scores)
+            e0[here] = np.where(np.isfinite(own_e0), own_e0, e0[here])
+
         with threads.serial_algebra():
-            for first in range(0, stop - start, at_once):
-                progress(start + first)
-
-                def some(begin: int, end: int, first: int = first) -> None:
-                    here = slice(first + begin, first + end)
-                    own_e0 = self._predict(part, here, start + here.start, nearest, scores)
-                    e0[here] = np.where(np.isfinite(own_e0), own_e0, e0[here])
-
-                threads.share_out(min(at_once, stop - start - first), ROWS_AT_ONCE, some)
+            for begin in range(0, n_rows, at_once):
+                progress(start + begin)
+                # The same blocks on any number of threads, so that results are the same to the last bit.
+                threads.each(range(begin, min(begin + at_once, n_rows), ROWS_AT_ONCE), block)
         for store in (plan.source, plan.structures):
             if store is not None:
                 store.check_unchanged()

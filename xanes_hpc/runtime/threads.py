@@ -5,7 +5,7 @@ share, and all wait if one is delayed by reading, writing or another process. He
 done.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -52,6 +52,16 @@ def limited_to(n: int) -> Iterator[None]:
         yield
     finally:
         use(before)
+
+
+def each(items: Sequence[int], work: Callable[[int], None]) -> None:
+    """Call ``work`` with every item, on all threads; an exception in a call ends the work as in ``share_out``."""
+
+    def some(start: int, stop: int) -> None:
+        for item in items[start:stop]:
+            work(item)
+
+    share_out(len(items), 1, some)
 
 
 @contextmanager

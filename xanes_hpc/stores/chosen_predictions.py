@@ -57,18 +57,20 @@ class ChosenPredictions(PredictionStore):
         every = super().texts(name)
         return [every[row] for row in self._rows.tolist()]
 
-    def read(self, name: str, rows: Any = slice(None)) -> npt.NDArray[np.float64]:
+    def read(self, name: str, rows: Any = slice(None), energies: slice | None = None) -> npt.NDArray[np.float64]:
         """Return values of chosen sites, by their places among these; as for all sites of the store."""
         if name == "energy":
             return super().read(name, rows)
         wanted = self._rows[rows]
         if wanted.ndim == 0:
-            return super().read(name, int(wanted))
+            return super().read(name, int(wanted), energies)
         some = [wanted[start : start + ROWS_AT_ONCE] for start in range(0, wanted.size, ROWS_AT_ONCE)]
-        return np.concatenate([super().read(name, slice(0, 0)), *(self._read(name, own) for own in some)])
+        return np.concatenate([
+            super().read(name, slice(0, 0), energies), *(self._read(name, own, energies) for own in some)
+        ])  # fmt: skip
 
-    def _read(self, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def _read(self, name: str, rows: npt.NDArray[np.int64], energies: slice | None) -> npt.NDArray[np.float64]:
         low, high = int(rows[0]), int(rows[-1]) + 1
         if high - low <= FARTHEST * rows.size:
-            return super().read(name, slice(low, high))[rows - low]
-        return super().read(name, rows)
+            return super().read(name, slice(low, high), energies)[rows - low]
+        return super().read(name, rows, energies)

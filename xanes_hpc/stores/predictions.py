@@ -301,7 +301,7 @@ class PredictionStore(hdf5.Store):
                 name = self.sites.name[int(rows[np.argmin(finite)])]
                 raise StoreError(f"{self.path}: the spectrum of {name} has NaN or infinite values; predict it again")
 
-    def read(self, name: str, rows: Any = slice(None)) -> npt.NDArray[np.float64]:
+    def read(self, name: str, rows: Any = slice(None), energies: slice | None = None) -> npt.NDArray[np.float64]:
         """Return ``mean``, ``std``, ``reference`` or ``draws`` of sites, or a column of numbers such as ``sites/e0``.
 
         Parameters
@@ -310,6 +310,8 @@ class PredictionStore(hdf5.Store):
             The dataset: spectra are (n_rows, n_energies).
         rows
             A row, a slice, or ascending rows; by default all.
+        energies
+            Which energies of spectra; by default all.
 
         Raises
         ------
@@ -328,7 +330,8 @@ class PredictionStore(hdf5.Store):
         if name not in self.file:
             raise KeyError(f"{self.path}: no dataset {name!r}; expected one of {', '.join(self.file)}")
         with hdf5.reading(self.path):
-            values: npt.NDArray[np.float64] = self.file[name][rows].astype(np.float64)
+            which = rows if energies is None else (rows, energies)
+            values: npt.NDArray[np.float64] = self.file[name][which].astype(np.float64)
             return values
 
 
