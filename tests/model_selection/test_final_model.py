@@ -101,7 +101,7 @@ def test_sigma_is_calibrated_on_what_the_folds_held_out(validated, models, final
     assert final.calibration.n_sites == expected.n_sites == N_SITES
     np.testing.assert_allclose(final.calibration.scale, expected.scale, rtol=1e-4)
     np.testing.assert_allclose(final.calibration.floor, expected.floor, rtol=1e-4)
-    np.testing.assert_allclose(final.calibration.conformal, expected.conformal, rtol=1e-3)
+    np.testing.assert_allclose(final.calibration.conformal, expected.conformal, rtol=1e-4)
     assert final.calibration.factors.keys() == expected.factors.keys()
     distance = np.sort(np.concatenate([one.distance for one in known]))
     assert (final.trust["threshold"], final.trust["n_sites"]) == (pytest.approx(distance[-2]), N_SITES)

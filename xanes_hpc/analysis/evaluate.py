@@ -163,7 +163,19 @@ def errors_of(store: PredictionStore) -> tuple[Rows, Array]:
 
 @dataclass(frozen=True)
 class Block:
-    """Sites of a store that follow one another, with the references of those that have a usable one."""
+    """Consecutive sites of a store.
+
+    Attributes
+    ----------
+    slice
+        Their rows in the store.
+    usable : (n_block,)
+        Whether each site has a usable reference.
+    reference : (n_rows, n_energies)
+        The usable references.
+    n_zero
+        Number of references that are zero everywhere.
+    """
 
     slice: slice
     usable: npt.NDArray[np.bool_]
@@ -181,7 +193,7 @@ class Block:
 
 
 def blocks(store: PredictionStore) -> Iterator[Block]:
-    """Yield all sites in blocks, with the references of those that have a usable one.
+    """Yield the sites of a store with their usable references, block by block.
 
     Raises
     ------

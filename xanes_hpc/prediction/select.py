@@ -52,7 +52,8 @@ class Selected:
     uncertainty_percent
         Mean predicted sigma over mean intensity; None without a model.
     distance
-        Feature distance to the nearest training site; None without a model.
+        Distance to the nearest training site, of the kind that the model compares sites by (``Model.distance``); None
+        without a model.
     """
 
     row: int

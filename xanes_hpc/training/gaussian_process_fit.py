@@ -172,7 +172,7 @@ def left_out(
 ) -> npt.NDArray[np.float64]:
     """Return landmarks' leave-label-out residuals, from those of the fit and I - H, or one multiple of both.
 
-    Of the symmetric matrix ``rest``, I - H, only the upper triangle counts.
+    Only the upper triangle of the symmetric matrix ``rest`` is read.
     """
     from scipy.linalg import solve
 
