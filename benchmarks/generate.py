@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.spacegroup import crystal
 
-from xanes_hpc.stores.structures import create_structures
+from xanes_hpc.stores.structure_writer import create_structures
 from xanes_hpc.structures.sites import SiteBatch
 from xanes_hpc.structures.structure import Structure
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.places import ROOT
 
-from xanes_hpc.stores.structures import create_structures
+from xanes_hpc.stores.structure_writer import create_structures
 from xanes_hpc.structures.structure import Structure
 
 PACKAGES = {"xanes_hpc": ROOT, "xanes_hpc_kernels": ROOT / "kernels", "xanes_hpc_schema": ROOT / "hdf5_schema"}

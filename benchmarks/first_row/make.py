@@ -20,7 +20,8 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from xanes_hpc.generation.exchange import atoms_to_replace, exchanged
-from xanes_hpc.stores.structures import StructureStore, create_structures
+from xanes_hpc.stores.structure_writer import create_structures
+from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.structure import Structure
 
 HERE = Path(__file__).parent

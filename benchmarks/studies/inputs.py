@@ -24,7 +24,8 @@ from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum, treatment
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.properties import SITE_PROPERTIES
 from xanes_hpc.stores.spectra import SpectrumTable, read_spectra
-from xanes_hpc.stores.structures import StructureStore, create_structures
+from xanes_hpc.stores.structure_writer import create_structures
+from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.graphs import GraphSettings
 from xanes_hpc.structures.rattling import Rattling
 

@@ -11,7 +11,7 @@ from xanes_hpc.experiment.measured import read_experiment
 from xanes_hpc.experiment.normalised import normalised
 from xanes_hpc.formats.ase_atoms import structure_of
 from xanes_hpc.spectra.edges import edge_energy, place
-from xanes_hpc.stores.structures import create_structures
+from xanes_hpc.stores.structure_writer import create_structures
 from xanes_hpc.structures.structure import Structure
 
 EDGE = "K"

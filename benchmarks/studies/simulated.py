@@ -11,7 +11,8 @@ from xanes_hpc.experiment.normalised import normalised
 from xanes_hpc.spectra.edges import place
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 from xanes_hpc.stores.spectra import SpectrumTable, read_spectra
-from xanes_hpc.stores.structures import StructureStore, create_structures
+from xanes_hpc.stores.structure_writer import create_structures
+from xanes_hpc.stores.structures import StructureStore
 
 Array = npt.NDArray[np.float64]
 

@@ -29,7 +29,7 @@ import numpy as np
 
 from xanes_hpc.importing import demo_data
 from xanes_hpc.stores.part_files import parts_folder
-from xanes_hpc.stores.structures import create_structures
+from xanes_hpc.stores.structure_writer import create_structures
 from xanes_hpc.structures.structure import Structure
 from xanes_hpc.training.checkpoints import checkpoint_path
 

@@ -7,7 +7,7 @@ from support.builders import many_frames, write
 
 from xanes_hpc.importing.from_files import import_structures
 from xanes_hpc.runtime import threads
-from xanes_hpc.stores import columns, hdf5, structures
+from xanes_hpc.stores import columns, hdf5, structure_writer
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def one_thread():
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, monkeypatch):
     """Except for the names' hashes, which take a fraction of a frame's size."""
     monkeypatch.setattr(columns, "ROWS_PER_CHUNK", 64)
-    monkeypatch.setattr(structures, "ATOMS_PER_CHUNK", 64)
+    monkeypatch.setattr(structure_writer, "ATOMS_PER_CHUNK", 64)
     monkeypatch.setattr(hdf5, "SLAB_BYTES", 1 << 16)
     few, many, n_atoms = 150, 750, 60
     peaks = []

@@ -6,7 +6,7 @@ import h5py
 
 from xanes_hpc.runtime.new_file import new_file
 from xanes_hpc.runtime.outputs import remove_stale
-from xanes_hpc.stores.structures import create_structures
+from xanes_hpc.stores.structure_writer import create_structures
 
 
 def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path):

@@ -20,7 +20,8 @@ from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.stores import hdf5, spectra
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.predictions import PredictionStore
-from xanes_hpc.stores.structures import STRUCTURE_NAMES, StructureStore
+from xanes_hpc.stores.structure_writer import STRUCTURE_NAMES
+from xanes_hpc.stores.structures import StructureStore
 
 
 def test_every_schema_version_has_its_archive():

@@ -8,7 +8,8 @@ import pytest
 from support import stored
 
 from xanes_hpc.stores import columns, hdf5, spectra
-from xanes_hpc.stores.structures import STRUCTURE_NAMES, StructureStore
+from xanes_hpc.stores.structure_writer import STRUCTURE_NAMES
+from xanes_hpc.stores.structures import StructureStore
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from xanes_hpc.errors import StoreError
 from xanes_hpc.runtime.outputs import whole_output
 from xanes_hpc.stores.columns import Column, Columns
 from xanes_hpc.stores.hdf5 import create_store
-from xanes_hpc.stores.structures import StructureStore, create_structures
+from xanes_hpc.stores.structure_writer import create_structures
+from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc_schema import SchemaError
 
 

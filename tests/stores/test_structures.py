@@ -18,7 +18,8 @@ from xanes_hpc import descriptors
 from xanes_hpc.analysis.inspect import inform
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores import columns, hdf5, spectra
-from xanes_hpc.stores.structures import StructureStore, site_names
+from xanes_hpc.stores.structure_writer import site_names
+from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.texts import read_text
 
 

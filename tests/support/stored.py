@@ -11,7 +11,8 @@ from xanes_hpc.errors import StoreError
 from xanes_hpc.features.featurise import featurise
 from xanes_hpc.spectra.spectrum import NO_TREATMENT, PlacedSpectrum, Spectrum, treatment
 from xanes_hpc.stores.hdf5 import open_store
-from xanes_hpc.stores.structures import StructureStore, create_structures
+from xanes_hpc.stores.structure_writer import create_structures
+from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.structure import Structure
 
 

@@ -17,7 +17,8 @@ from xanes_hpc.calculations.each_structure import EachStructure, none_left
 from xanes_hpc.calculations.xtb import Relaxed, check_method, properties_of_sites, properties_of_structure, relax_one
 from xanes_hpc.errors import ConfigError, note_reason
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.structures import StructureStore, create_structures
+from xanes_hpc.stores.structure_writer import create_structures
+from xanes_hpc.stores.structures import StructureStore
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -19,7 +19,8 @@ from xanes_hpc.calculations.xtb import METHODS, check_method, properties_of_site
 from xanes_hpc.errors import ConfigError, note_reason
 from xanes_hpc.runtime.limits import LARGEST
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.structures import StructureStore, create_structures, structures_in_memory
+from xanes_hpc.stores.structure_writer import create_structures, structures_in_memory
+from xanes_hpc.stores.structures import StructureStore
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -6,7 +6,8 @@ import numpy as np
 
 from xanes_hpc.generation.complexes import ComplexOptions, complexes
 from xanes_hpc.spectra.edges import check_given, edge_energy
-from xanes_hpc.stores.structures import StructureStore, create_structures, structures_in_memory
+from xanes_hpc.stores.structure_writer import create_structures, structures_in_memory
+from xanes_hpc.stores.structures import StructureStore
 
 
 def build(

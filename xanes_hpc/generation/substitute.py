@@ -11,7 +11,8 @@ from xanes_hpc.errors import ConfigError, FormatError, StoreError, first_reasons
 from xanes_hpc.generation.exchange import atoms_to_replace, exchanged
 from xanes_hpc.spectra.edges import edge_energy
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.structures import StructureStore, create_structures, structures_in_memory
+from xanes_hpc.stores.structure_writer import create_structures, structures_in_memory
+from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.neighbours import check_distances
 
 

@@ -13,7 +13,8 @@ from xanes_hpc.formats.ase_atoms import structure_of
 from xanes_hpc.formats.site_lists import SiteList
 from xanes_hpc.importing.listed_atoms import ListedAtoms
 from xanes_hpc.spectra.edges import check_given
-from xanes_hpc.stores.structures import StructureStore, create_structures, structures_in_memory
+from xanes_hpc.stores.structure_writer import create_structures, structures_in_memory
+from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.absorbers import formula
 from xanes_hpc.structures.neighbours import check_distances
 from xanes_hpc.structures.sites import chosen_atoms, several

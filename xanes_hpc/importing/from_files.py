@@ -20,7 +20,8 @@ from xanes_hpc.importing.spectrum_folders import SpectrumFolders, endings_of
 from xanes_hpc.importing.structures import Importer
 from xanes_hpc.importing.unpaired import explain
 from xanes_hpc.spectra import edges
-from xanes_hpc.stores.structures import StructureStore, StructureWriter, create_structures, structures_in_memory
+from xanes_hpc.stores.structure_writer import StructureWriter, create_structures, structures_in_memory
+from xanes_hpc.stores.structures import StructureStore
 
 STRUCTURES_BETWEEN_NOTES = 100
 """Number of structures between two reports of progress within a file."""

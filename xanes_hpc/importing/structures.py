@@ -23,7 +23,7 @@ from xanes_hpc.importing.site_spectra import SiteSpectra
 from xanes_hpc.importing.spectrum_folders import SpectrumFolders
 from xanes_hpc.importing.unpaired import MOST_NAMES, NAME_SITES
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
-from xanes_hpc.stores.structures import StructureWriter, site_names
+from xanes_hpc.stores.structure_writer import StructureWriter, site_names
 from xanes_hpc.structures.absorbers import ABSENT, absorbers_of
 from xanes_hpc.structures.neighbours import check_distances
 from xanes_hpc.structures.structure import Structure

@@ -9,7 +9,7 @@ import h5py
 from xanes_hpc.errors import first_line
 from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.stores import hdf5, spectra
-from xanes_hpc.stores.structures import STRUCTURE_NAMES
+from xanes_hpc.stores.structure_writer import STRUCTURE_NAMES
 from xanes_hpc.stores.texts import read_text
 from xanes_hpc.stores.virtual import virtual_parts
 
